@@ -1,0 +1,103 @@
+# Every command of the project; CI calls the same ones. `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+MANIFEST := dbt_project/target/manifest.json
+SOURCES := dealer_assets streaming dealer_assets_tests
+
+export DAGSTER_HOME ?= $(CURDIR)/data/dagster
+export DAGSTER_DISABLE_TELEMETRY := 1
+export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+
+.PHONY: help
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.PHONY: setup
+setup: $(STAMP) $(MANIFEST) ## Make the virtual environment from the hash-pinned lock
+
+# uv installs 230 packages in a fifth of pip's time; it comes from the lock itself, by hash.
+# Bytecode is compiled here once: processes start three times as fast, and CI disables writing it.
+$(STAMP): requirements.lock pyproject.toml
+	@echo "setting up $(VENV) with $(PYTHON)"
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	@awk '/^uv==/ {on=1} on {print} on && !/\\$$/ {exit}' requirements.lock > $(VENV)/uv.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(VENV)/uv.lock
+	@UV_COMPILE_BYTECODE=1 $(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock \
+	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m compileall -q dealer_assets streaming
+	@touch $@
+
+$(MANIFEST): $(STAMP) $(shell find dbt_project -name '*.sql' -o -name '*.yml' -not -path '*/target/*' 2>/dev/null)
+	@cd dbt_project && ../$(BIN)/dbt --quiet parse --profiles-dir . && touch target/manifest.json
+
+.PHONY: demo
+demo: setup ## Run ten simulated sessions through everything, offline, and report
+	@$(BIN)/dealer demo
+
+.PHONY: dev
+dev: setup ## Open the Dagster UI on http://127.0.0.1:3000
+	@$(BIN)/python -m dealer_assets.runner
+	@echo "Dagster UI: http://127.0.0.1:3000 (Ctrl-C stops it)"
+	@$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
+
+.PHONY: test
+test: setup ## Run the tests
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+.PHONY: format
+format: setup ## Format the code
+	@$(BIN)/ruff format $(SOURCES) && $(BIN)/ruff check --fix $(SOURCES)
+
+.PHONY: lint
+lint: setup ## Check format and style
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/ruff check $(SOURCES)
+
+.PHONY: types
+types: setup ## Check types (mypy strict)
+	@$(BIN)/mypy
+
+.PHONY: arch
+arch: setup ## Check the import contracts
+	@$(BIN)/lint-imports --no-cache
+
+.PHONY: defs
+defs: setup ## Check that both code locations load
+	@$(BIN)/python -m dealer_assets.runner
+	@$(BIN)/dagster definitions validate --workspace workspace.yaml
+
+.PHONY: dbt
+dbt: setup ## Parse, build and test the marts over two simulated sessions in a scratch folder
+	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
+	DEALER_DATA_DIR="$$scratch" DAGSTER_HOME="$$scratch/dagster" $(BIN)/dealer demo --sessions 2
+
+.PHONY: docs
+docs: setup ## Write the generated docs
+	@$(BIN)/dealer tables --markdown > docs/tables.md
+
+.PHONY: bench
+bench: setup ## Run the benchmarks
+	@$(BIN)/python -m pytest -q dealer_assets_tests/bench --benchmark-enable --benchmark-only
+
+.PHONY: calendars
+calendars: setup ## Write the New York session table anew from exchange_calendars
+	@$(BIN)/python dealer_assets_tests/reference/make_us_sessions.py
+
+.PHONY: lock
+lock: $(STAMP) ## Resolve requirements.lock anew
+	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet --output-file requirements.lock
+
+.PHONY: ci
+ci: lint types arch defs dbt test ## Everything CI checks, tests last
+
+.PHONY: clean
+clean: ## Remove the environment and everything generated, not the data
+	@rm -rf $(VENV) dbt_project/target .mypy_cache .ruff_cache .pytest_cache

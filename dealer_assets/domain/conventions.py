@@ -1,0 +1,53 @@
+"""Units, signs and declared thresholds, once.
+
+Belongs here: constants whose change would change published numbers. Does not belong here: formulas.
+Source: `docs/methods/conventions.md`.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+DAYS_PER_YEAR = 365.0
+"""Year fraction is ACT/365 to the expiry instant, without leap correction."""
+
+SECONDS_PER_YEAR = DAYS_PER_YEAR * 86_400.0
+
+VOL_POINT = 0.01
+"""One vol point, in decimal vol. Vega, vanna, volga are per vol point."""
+
+PER_PCT = 0.01
+"""One per cent of spot. Gamma exposure is the dollar delta change for this move."""
+
+QUOTES_AFTER_CLOSE = timedelta(minutes=15)
+"""Index and ETF options quote until 15 minutes after the session close (16:15 ET)."""
+
+VENDOR_DELAY = timedelta(minutes=15)
+"""Cboe's free quotes describe the market this long before they are read."""
+
+PROFILE_HALF_WIDTH = 0.15
+"""The gamma profile spans spot +- 15 %."""
+
+PROFILE_LEVELS = 241
+"""Grid points of the profile before refinement: 0.125 % apart."""
+
+FLIP_FAR_SHARE = 0.10
+"""A flip further than this from spot is `far`: re-priced vols that far out are a guess."""
+
+FLIP_ERROR_SHARE = 0.02
+"""A flip that an error of `FLIP_OI_ERROR` could move by more than this share of spot is
+`ill_conditioned`."""
+
+FLIP_OI_ERROR = 0.01
+"""Error of gross gamma assumed when judging a flip's conditioning."""
+
+DTE_BUCKETS = ((0, "0dte"), (7, "1-7"), (45, "8-45"))
+"""Upper calendar-day bound and name of each bucket; later expiries are `46+`."""
+
+SUMMARY = (
+    "dealer = -customer; naive: calls +OI, puts -OI; "
+    "gamma in USD of delta per +1 % spot; vanna in USD of delta per +1 vol point; "
+    "charm in USD of delta per calendar day passing; volga in USD of vega per +1 vol point; "
+    "ACT/365 to the expiry instant; profile and flip under sticky strike"
+)
+"""The conventions in one line, printed with every set of levels."""

@@ -1,0 +1,290 @@
+"""Headline numbers of a snapshot: sums, the flip and its status, walls, max pain, quality.
+
+Belongs here: what is read off a book and its profile, and whether it may be published. Does not
+belong here: re-pricing (`profile`), text or JSON. Source: `docs/methods/levels.md`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from dealer_assets import tables
+from dealer_assets.domain.conventions import FLIP_ERROR_SHARE, FLIP_FAR_SHARE, FLIP_OI_ERROR
+from dealer_assets.domain.exposure.aggregate import Book, days_to_expiry
+from dealer_assets.domain.exposure.profile import Profile
+from dealer_assets.domain.pricing.chain import floats
+
+Floats = NDArray[np.float64]
+
+MIN_TWO_SIDED_SHARE = 0.5
+"""Below this share of two-sided quotes a chain is no market picture (real chains: 0.89-0.96)."""
+
+MIN_DETERMINED_OI_SHARE = 0.5
+"""Below this share of open interest with a vol from a quote, sums rest on guesses."""
+
+
+@dataclass(frozen=True)
+class Flip:
+    """The zero-gamma level.
+
+    Parameters
+    ----------
+    price : float or None
+        Crossing nearest to spot [USD]; None when there is none in range.
+    status : str
+        ``ok``, ``none_in_range``, ``far`` (over 10 % from spot) or ``ill_conditioned`` (an error
+        of 1 % of gross gamma would move it by over 2 % of spot).
+    prices, slopes : tuple of float
+        Every crossing, ascending, with its slope per +1 % spot.
+    """
+
+    price: float | None
+    status: str
+    prices: tuple[float, ...]
+    slopes: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Walls:
+    """Strikes that stand out; None where nothing has the sign asked for.
+
+    Parameters
+    ----------
+    call, put : float or None
+        Largest and most negative *net* gamma exposure by strike, all expiries.
+    call_side, put_side : float or None
+        Largest call, and largest put, gamma exposure by strike.
+    absolute_gamma : float or None
+        Largest sum of absolute gamma exposures by strike.
+    max_pain : float or None
+        Strike of least payout of the nearest live expiry's open interest.
+    """
+
+    call: float | None
+    put: float | None
+    call_side: float | None
+    put_side: float | None
+    absolute_gamma: float | None
+    max_pain: float | None
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Whether a snapshot's levels may be published.
+
+    Parameters
+    ----------
+    two_sided_share : float
+        Live contracts with a bid and an ask.
+    determined_oi_share : float
+        Open interest of live contracts whose vol comes from its own or the other side's quote.
+    is_partial : bool
+        The chain is known to be incomplete.
+    reasons : tuple of str
+        Thresholds that do not hold; empty when publishable.
+    """
+
+    two_sided_share: float
+    determined_oi_share: float
+    is_partial: bool
+    reasons: tuple[str, ...]
+
+    @property
+    def is_publishable(self) -> bool:
+        """All thresholds hold."""
+        return not self.reasons
+
+
+def find_flip(profile: Profile, gross_gamma: float) -> Flip:
+    """Choose the headline crossing and say what it is worth.
+
+    Parameters
+    ----------
+    profile : Profile
+        Re-priced book.
+    gross_gamma : float
+        |calls| + |puts| at spot [USD per 1 %]: the scale of the conditioning.
+
+    Returns
+    -------
+    Flip
+    """
+    prices, slopes = tuple(map(float, profile.crossings)), tuple(map(float, profile.slopes))
+    if not prices:
+        return Flip(None, "none_in_range", (), ())
+    nearest = int(np.argmin(np.abs(profile.crossings - profile.spot)))
+    away = abs(prices[nearest] / profile.spot - 1.0)
+    error_pct = FLIP_OI_ERROR * gross_gamma / max(abs(slopes[nearest]), 1e-300)
+    if error_pct / 100.0 > FLIP_ERROR_SHARE:
+        status = "ill_conditioned"
+    else:
+        status = "far" if away > FLIP_FAR_SHARE else "ok"
+    return Flip(prices[nearest], status, prices, slopes)
+
+
+def find_walls(book: Book) -> Walls:
+    """Find the strikes that stand out in a book, all roots and expiries together."""
+    gamma = book.gamma_usd_per_pct
+    strikes, where = np.unique(book.strike, return_inverse=True)
+
+    def by_strike(values: Floats) -> Floats:
+        return np.bincount(where, weights=values, minlength=strikes.size).astype(np.float64)
+
+    net = by_strike(gamma)
+    call = by_strike(np.where(book.is_call, np.abs(gamma), 0.0))
+    put = by_strike(np.where(book.is_call, 0.0, np.abs(gamma)))
+    return Walls(
+        call=_peak(strikes, net),
+        put=_peak(strikes, -net),
+        call_side=_peak(strikes, call),
+        put_side=_peak(strikes, put),
+        absolute_gamma=_peak(strikes, call + put),
+        max_pain=_max_pain(book),
+    )
+
+
+def _peak(strikes: Floats, height: Floats) -> float | None:
+    """Strike of the largest positive height; None when nothing is positive."""
+    if strikes.size == 0 or not height.max() > 0.0:
+        return None
+    return float(strikes[np.argmax(height)])
+
+
+def _max_pain(book: Book) -> float | None:
+    """Strike at which holders of the nearest expiry receive least; ties go to the lowest."""
+    if book.strike.size == 0:
+        return None
+    nearest = book.years == book.years.min()
+    strike, is_call = book.strike[nearest], book.is_call[nearest]
+    size = np.abs(book.position[nearest]) * book.multiplier[nearest]
+    settle = np.unique(strike)
+    gap = settle[:, None] - strike[None, :]
+    payout = np.maximum(np.where(is_call[None, :], gap, -gap), 0.0) @ size
+    return float(settle[np.argmin(payout)])
+
+
+def two_sided_share(chain: pa.Table) -> float:
+    """Share of a chain's rows that have a bid and an ask not below it; 0 for no rows."""
+    bid, ask = floats(chain, "bid"), floats(chain, "ask")
+    return float(np.mean((bid > 0.0) & (ask >= bid))) if bid.size else 0.0
+
+
+def determined_oi_share(priced: pa.Table) -> float:
+    """Share of open interest whose vol comes from its own or the other side's quote.
+
+    Open interest that is not known counts as none; 0 when there is none at all.
+    """
+    open_interest = np.nan_to_num(floats(priced, "open_interest_contracts"))
+    quoted = np.array(
+        pc.is_in(priced["iv_source"], pa.array(["own", "other_side"])).to_numpy(), np.bool_
+    )
+    total = float(open_interest.sum())
+    return float(open_interest[quoted].sum()) / total if total > 0.0 else 0.0
+
+
+def judge(chain: pa.Table, priced: pa.Table, *, is_partial: bool) -> Quality:
+    """Judge whether levels of this snapshot may be published.
+
+    Parameters
+    ----------
+    chain : pyarrow.Table
+        The snapshot's live rows, `tables.CHAIN_SNAPSHOTS` schema.
+    priced : pyarrow.Table
+        The same contracts, `tables.CONTRACT_GREEKS` schema.
+    is_partial : bool
+        The chain is known to be incomplete.
+
+    Returns
+    -------
+    Quality
+    """
+    two_sided, determined = two_sided_share(chain), determined_oi_share(priced)
+    reasons = []
+    if two_sided < MIN_TWO_SIDED_SHARE:
+        reasons.append("few_two_sided_quotes")
+    if not np.nan_to_num(floats(priced, "open_interest_contracts")).sum() > 0.0:
+        reasons.append("no_open_interest")
+    elif determined < MIN_DETERMINED_OI_SHARE:
+        reasons.append("few_determined_vols")
+    if is_partial:
+        reasons.append("partial_chain")
+    return Quality(two_sided, determined, is_partial, tuple(reasons))
+
+
+def level_row(book: Book, profile: Profile | None, *, quality: Quality, contracts: int) -> pa.Table:
+    """Lay the headline numbers out as one row of `tables.EXPOSURE_LEVELS`.
+
+    Parameters
+    ----------
+    book : Book
+        Contracts that count.
+    profile : Profile or None
+        Re-priced book; None when no contract counts, then the flip is ``none_in_range``.
+    quality : Quality
+        Verdict of `judge`.
+    contracts : int
+        Contracts in the snapshot before anything was dropped.
+
+    Returns
+    -------
+    pyarrow.Table
+        One row.
+    """
+    gamma = book.gamma_usd_per_pct
+    call, put = float(gamma[book.is_call].sum()), float(gamma[~book.is_call].sum())
+    gross = float(np.abs(gamma).sum())
+    flip = find_flip(profile, gross) if profile else Flip(None, "none_in_range", (), ())
+    walls = find_walls(book)
+    today = days_to_expiry(book.rows) == 0
+    row = {
+        **book.snapshot,
+        "model": book.model,
+        "contracts": contracts,
+        "contracts_used": book.strike.size,
+        "net_delta_exposure_usd": float(book.delta_usd.sum()),
+        "net_gamma_exposure_usd_per_pct": float(gamma.sum()),
+        "net_vanna_exposure_usd_per_vol_pt": float(book.vanna_usd_per_vol_pt.sum()),
+        "net_charm_exposure_usd_per_day": float(book.charm_usd_per_day.sum()),
+        "net_volga_exposure_usd_per_vol_pt2": float(book.volga_usd_per_vol_pt2.sum()),
+        "call_gamma_exposure_usd_per_pct": call,
+        "put_gamma_exposure_usd_per_pct": put,
+        "gross_gamma_exposure_usd_per_pct": gross,
+        "flip_price": flip.price,
+        "flip_status": flip.status,
+        "flip_pct": None if flip.price is None else flip.price / book.spot - 1.0,
+        "flip_prices": list(flip.prices),
+        "flip_slopes": list(flip.slopes),
+        "call_wall": walls.call,
+        "put_wall": walls.put,
+        "call_side_wall": walls.call_side,
+        "put_side_wall": walls.put_side,
+        "absolute_gamma_strike": walls.absolute_gamma,
+        "max_pain": walls.max_pain,
+        "zero_dte_share": float(np.abs(gamma[today]).sum()) / gross if gross > 0.0 else None,
+        "expiries": np.unique(book.years).size,
+        "is_partial": quality.is_partial,
+        "two_sided_share": quality.two_sided_share,
+        "determined_oi_share": quality.determined_oi_share,
+        "is_publishable": quality.is_publishable,
+        "quality_reasons": list(quality.reasons),
+    }
+    return pa.Table.from_pylist([row], schema=tables.EXPOSURE_LEVELS.schema)
+
+
+def profile_rows(book: Book, profile: Profile) -> pa.Table:
+    """Lay a profile out as rows of `tables.GAMMA_PROFILE`."""
+    n = profile.levels.size
+    names = tables.GAMMA_PROFILE.schema.names
+    shared = {name: [book.snapshot[name]] * n for name in names[:4]}
+    values = {
+        "model": [book.model] * n,
+        "spot": np.full(n, book.spot),
+        "spot_level": profile.levels,
+        "gamma_exposure_usd_per_pct": profile.gamma_usd_per_pct,
+    }
+    return pa.table({**shared, **values}, schema=tables.GAMMA_PROFILE.schema)

@@ -1,0 +1,109 @@
+"""A session's history per contract: volume between snapshots, and the last snapshot of each.
+
+Belongs here: what a day of snapshots sums up to. Does not belong here: storage, or prices.
+Source: `docs/methods/history.md`.
+
+The vendors' volume counters are cumulative over the session, but not monotonic: one carries the day
+before over until the open, corrections subtract. The first snapshot's delta is its whole counter;
+a counter that goes back starts anew, flagged, and the new reading is that interval's delta.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from dealer_assets import tables
+from dealer_assets.domain.pricing.chain import floats
+
+_CONTRACT = ("root", "expiry_date", "strike", "right")
+
+
+def volume_deltas(chains: pa.Table) -> pa.Table:
+    """Contracts traded between consecutive snapshots of one session.
+
+    Parameters
+    ----------
+    chains : pyarrow.Table
+        All snapshots of one underlying's session, `tables.CHAIN_SNAPSHOTS` schema, any order.
+
+    Returns
+    -------
+    pyarrow.Table
+        `tables.VOLUME_DELTAS` schema; only contracts and intervals that traded or were reset. A
+        snapshot without a volume for a contract is skipped, not read as zero.
+    """
+    schema = tables.VOLUME_DELTAS.schema
+    chains = chains.filter(pc.is_valid(chains["volume_contracts"]))
+    if chains.num_rows == 0:
+        return schema.empty_table()
+    chains = chains.sort_by([(c, "ascending") for c in (*_CONTRACT, "event_at")])
+    volume = floats(chains, "volume_contracts")
+    first = _starts(chains)
+    previous = np.concatenate([[0.0], volume[:-1]])
+    previous[first] = 0.0
+    is_reset = volume < previous
+    delta = np.where(is_reset, volume, volume - previous)
+    computed = {
+        "volume_delta_contracts": pa.array(delta),
+        "is_reset": pa.array(is_reset),
+    }
+    columns = [computed[c] if c in computed else chains[c] for c in schema.names]
+    moved = pa.array((delta != 0.0) | is_reset)
+    return pa.table(columns, schema=schema).filter(moved)
+
+
+def daily_history(chains: pa.Table, deltas: pa.Table, *, priced: pa.Table) -> pa.Table:
+    """Last snapshot of every contract of one session, with the session's traded volume.
+
+    Parameters
+    ----------
+    chains : pyarrow.Table
+        All snapshots of the session, `tables.CHAIN_SNAPSHOTS` schema.
+    deltas : pyarrow.Table
+        Their `tables.VOLUME_DELTAS` rows.
+    priced : pyarrow.Table
+        Their `tables.CONTRACT_GREEKS` rows, from which the last known vol is taken.
+
+    Returns
+    -------
+    pyarrow.Table
+        `tables.DAILY_HISTORY` schema, one row per contract.
+    """
+    schema = tables.DAILY_HISTORY.schema
+    if chains.num_rows == 0:
+        return schema.empty_table()
+    chains = chains.sort_by([(c, "ascending") for c in (*_CONTRACT, "event_at")])
+    first = _starts(chains)
+    last = np.concatenate([np.flatnonzero(first)[1:] - 1, [chains.num_rows - 1]])
+    counts = np.diff(np.concatenate([np.flatnonzero(first), [chains.num_rows]]))
+    rows = chains.take(pa.array(last))
+    traded = _lookup(rows, deltas.group_by("symbol").aggregate([("volume_delta_contracts", "sum")]))
+    computed = {
+        "snapshots": pa.array(counts, pa.int32()),
+        "volume_contracts": pc.fill_null(traded, 0.0),
+        "implied_vol": _lookup(rows, _last_vols(priced)),
+    }
+    columns = [computed[c] if c in computed else rows[c] for c in schema.names]
+    return pa.table(columns, schema=schema)
+
+
+def _starts(chains: pa.Table) -> NDArray[np.bool_]:
+    """Mark the first row of each contract in rows sorted by contract, shape (n,)."""
+    symbol = chains["symbol"].combine_chunks().dictionary_encode().indices.to_numpy()
+    return np.concatenate([[True], symbol[1:] != symbol[:-1]])
+
+
+def _last_vols(priced: pa.Table) -> pa.Table:
+    """Last known implied vol of each symbol: columns symbol, value."""
+    known = priced.filter(pc.is_valid(priced["implied_vol"])).sort_by("event_at")
+    return known.group_by("symbol", use_threads=False).aggregate([("implied_vol", "last")])
+
+
+def _lookup(rows: pa.Table, values: pa.Table) -> pa.Array:
+    """Take the value column of `values` by the symbols of `rows`; null where there is none."""
+    name = next(c for c in values.column_names if c != "symbol")
+    where = pc.index_in(rows["symbol"].combine_chunks(), values["symbol"].combine_chunks())
+    return values[name].combine_chunks().take(where)

@@ -1,0 +1,259 @@
+"""Numeric invariants of each table: what must hold whatever the market does.
+
+Belongs here: pure checks of rows, each with a name, a verdict and the numbers behind it. Does not
+belong here: schema conformity (`lake/writer.py` enforces it), Dagster, or freshness.
+A blocking invariant stops everything downstream of the table; the others warn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dealer_assets import tables
+from dealer_assets.domain.coverage import coverage_of
+from dealer_assets.domain.exposure.levels import (
+    MIN_DETERMINED_OI_SHARE,
+    MIN_TWO_SIDED_SHARE,
+    determined_oi_share,
+    two_sided_share,
+)
+from dealer_assets.domain.pricing.chain import expired, floats
+from dealer_assets.underlyings import Underlying
+
+_RELATIVE = 1e-9
+_MAX_PARITY_RESIDUAL = 1.0
+"""Half-spreads: above it, call and put quotes of a slice contradict each other."""
+
+_MAX_VOL = 20.0
+"""2,000 %: real 0DTE wings reach several hundred per cent; above it a price was misread."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one invariant says of some rows.
+
+    Parameters
+    ----------
+    holds : bool
+        Whether it holds.
+    text : str
+        Expected and found, in words.
+    numbers : dict of str to float
+        Figures behind the verdict.
+    """
+
+    holds: bool
+    text: str
+    numbers: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Invariant:
+    """One named invariant.
+
+    Parameters
+    ----------
+    name : str
+        Check name.
+    doc : str
+        What must hold, and why.
+    blocking : bool
+        Whether a failure stops what is downstream.
+    judge : callable
+        ``(rows, underlying) -> Verdict``; rows are one or more snapshots of one underlying.
+    """
+
+    name: str
+    doc: str
+    blocking: bool
+    judge: Callable[[pa.Table, Underlying], Verdict]
+
+
+def _quotes_two_sided(rows: pa.Table, _: Underlying) -> Verdict:
+    live = rows.filter(pa.array(~expired(rows)))
+    share = two_sided_share(live)
+    return Verdict(
+        share >= MIN_TWO_SIDED_SHARE,
+        f"expected at least {MIN_TWO_SIDED_SHARE:.0%} of live contracts with bid and ask, "
+        f"found {share:.1%}",
+        {"two_sided_share": share, "live_contracts": live.num_rows},
+    )
+
+
+def _open_interest_present(rows: pa.Table, _: Underlying) -> Verdict:
+    total = float(np.nan_to_num(floats(rows, "open_interest_contracts")).sum())
+    return Verdict(
+        total > 0.0,
+        f"expected open interest, found {total:,.0f} contracts in all (wiped at the vendor?)",
+        {"open_interest_contracts": total},
+    )
+
+
+def _chain_complete(rows: pa.Table, underlying: Underlying) -> Verdict:
+    coverage = coverage_of(underlying, rows)
+    text = "; ".join(coverage.reasons) or "the chain spans what a whole one spans"
+    return Verdict(not coverage.is_partial, text, {"contracts": rows.num_rows})
+
+
+def _vols_determined(rows: pa.Table, _: Underlying) -> Verdict:
+    share = determined_oi_share(rows)
+    return Verdict(
+        share >= MIN_DETERMINED_OI_SHARE,
+        f"expected at least {MIN_DETERMINED_OI_SHARE:.0%} of open interest with a vol from a "
+        f"quote, found {share:.1%}",
+        {"determined_oi_share": share},
+    )
+
+
+def _vols_in_range(rows: pa.Table, _: Underlying) -> Verdict:
+    vol = floats(rows, "implied_vol")
+    beyond = int(np.sum(vol > _MAX_VOL))
+    return Verdict(
+        beyond == 0,
+        f"expected every implied vol within {_MAX_VOL:.0%}, found {beyond} beyond",
+        {"beyond": beyond},
+    )
+
+
+def _parity_holds(rows: pa.Table, _: Underlying) -> Verdict:
+    residual = floats(rows, "forward_residual")
+    worst = float(np.nanmedian(residual)) if np.isfinite(residual).any() else 0.0
+    return Verdict(
+        worst <= _MAX_PARITY_RESIDUAL,
+        f"expected call-put parity within {_MAX_PARITY_RESIDUAL:g} half-spreads in the median "
+        f"slice, found {worst:.2f}",
+        {"median_parity_residual_half_spreads": worst},
+    )
+
+
+def _gamma_not_negative(rows: pa.Table, _: Underlying) -> Verdict:
+    negative = int(np.sum(floats(rows, "gamma") < 0.0))
+    return Verdict(negative == 0, f"expected no negative gamma, found {negative}", {"n": negative})
+
+
+def _exposures_finite(rows: pa.Table, _: Underlying) -> Verdict:
+    names = [n for n in rows.column_names if "_exposure_" in n]
+    bad = sum(int(np.sum(~np.isfinite(floats(rows, name)))) for name in names)
+    return Verdict(bad == 0, f"expected finite exposures, found {bad} that are not", {"n": bad})
+
+
+def _net_is_sum(rows: pa.Table, _: Underlying) -> Verdict:
+    net = floats(rows, "net_gamma_exposure_usd_per_pct")
+    calls = floats(rows, "call_gamma_exposure_usd_per_pct")
+    puts = floats(rows, "put_gamma_exposure_usd_per_pct")
+    gross = floats(rows, "gross_gamma_exposure_usd_per_pct")
+    gap = float(np.max(np.abs(net - calls - puts) / np.maximum(gross, 1.0), initial=0.0))
+    return Verdict(
+        gap <= _RELATIVE,
+        f"expected net = calls + puts, found a gap of {gap:.1e} of gross",
+        {"gap_of_gross": gap},
+    )
+
+
+def _publishable(rows: pa.Table, _: Underlying) -> Verdict:
+    reasons = sorted({r for many in rows["quality_reasons"].to_pylist() for r in many})
+    text = f"not publishable: {', '.join(reasons)}" if reasons else "all quality thresholds hold"
+    return Verdict(not reasons, text, {"reasons": len(reasons)})
+
+
+def _holds_spot(rows: pa.Table, _: Underlying) -> Verdict:
+    away = np.abs(floats(rows, "spot_level") / floats(rows, "spot") - 1.0)
+    nearest = float(away.min(initial=1.0))
+    return Verdict(
+        nearest <= _RELATIVE,
+        f"expected a profile level at spot itself, the nearest is {nearest:.1e} away",
+        {"nearest": nearest},
+    )
+
+
+def _volumes_not_negative(rows: pa.Table, _: Underlying) -> Verdict:
+    name = "volume_contracts" if "volume_contracts" in rows.column_names else rows.column_names[-2]
+    least = pc.min(rows[name]).as_py() if rows.num_rows else 0.0
+    return Verdict(least >= 0.0, f"expected no negative volume, found {least:g}", {"least": least})
+
+
+INVARIANTS: dict[str, tuple[Invariant, ...]] = {
+    tables.CHAIN_SNAPSHOTS.name: (
+        Invariant(
+            "quotes_two_sided",
+            "A chain without bids is no market picture; vols inverted from it are noise.",
+            blocking=True,
+            judge=_quotes_two_sided,
+        ),
+        Invariant(
+            "open_interest_present",
+            "Vendors wipe open interest overnight; exposures from zeros would look calm.",
+            blocking=True,
+            judge=_open_interest_present,
+        ),
+        Invariant(
+            "chain_complete",
+            "A partial chain is kept and marked, never published as whole.",
+            blocking=False,
+            judge=_chain_complete,
+        ),
+    ),
+    tables.CONTRACT_GREEKS.name: (
+        Invariant(
+            "vols_determined",
+            "Most open interest must be priced from a quote, not from interpolation.",
+            blocking=True,
+            judge=_vols_determined,
+        ),
+        Invariant(
+            "vols_in_range", "No vol is beyond reason.", blocking=False, judge=_vols_in_range
+        ),
+        Invariant(
+            "parity_holds",
+            "Calls and puts of a slice agree on its forward.",
+            blocking=False,
+            judge=_parity_holds,
+        ),
+        Invariant(
+            "gamma_not_negative",
+            "A long option has no negative gamma.",
+            blocking=True,
+            judge=_gamma_not_negative,
+        ),
+    ),
+    tables.DEALER_EXPOSURE.name: (
+        Invariant(
+            "exposures_finite", "Sums stay sums.", blocking=True, judge=_exposures_finite
+        ),
+    ),
+    tables.EXPOSURE_LEVELS.name: (
+        Invariant("net_is_sum", "Net = calls + puts.", blocking=True, judge=_net_is_sum),
+        Invariant(
+            "publishable",
+            "Quality thresholds of the levels; a level that does not meet them says so.",
+            blocking=False,
+            judge=_publishable,
+        ),
+    ),
+    tables.GAMMA_PROFILE.name: (
+        Invariant(
+            "holds_spot", "The profile can be read at spot.", blocking=False, judge=_holds_spot
+        ),
+    ),
+    tables.VOLUME_DELTAS.name: (
+        Invariant(
+            "volumes_not_negative",
+            "A counter that went back starts anew.",
+            blocking=True,
+            judge=_volumes_not_negative,
+        ),
+    ),
+    tables.DAILY_HISTORY.name: (
+        Invariant(
+            "volumes_not_negative",
+            "A day trades zero contracts or more.",
+            blocking=True,
+            judge=_volumes_not_negative,
+        ),
+    ),
+}

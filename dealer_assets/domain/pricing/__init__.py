@@ -1,0 +1,1 @@
+"""Option prices, implied vols and Greeks. Kernels only; markets and positions live elsewhere."""
