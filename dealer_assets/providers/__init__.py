@@ -1,0 +1,1 @@
+"""Vendor payloads to rows of `tables`. Vendor field names appear here and nowhere else."""

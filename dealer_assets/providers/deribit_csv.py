@@ -1,0 +1,354 @@
+"""Deribit option chains in three recorded CSV layouts.
+
+Belongs here: these files' column names, clocks and units, and the step from coin to dollars. Does
+not belong here: Deribit's own API, deciding the session or judging rows (`assembly`).
+
+=================  ======================  =======================================================
+layout             recognised by           clock of the data (all UTC)
+=================  ======================  =======================================================
+options snapshot   ``index_price``         ``timestamp``, when the poller asked: no delay
+tardis             ``local_timestamp``     latest ``timestamp``; only the last row of each symbol
+                                           counts; the latest ``local_timestamp`` is when the
+                                           recorder had it
+Greeks snapshot    ``expiry_name``         none, or an hour label ``date``: found from the Greeks
+=================  ======================  =======================================================
+
+Inverse options are quoted in coin. A price times the forward of its own expiry, at its own instant
+(``underlying_price``), is an undiscounted dollar value under Black-76 with that forward, which is
+how Deribit's own vols and Greeks treat it. Vols are percent in two layouts and decimal in the
+options snapshot. Open interest is in contracts of one coin; volume is that of the last 24 hours. A
+side without price has no order: its price is 0, as in every chain.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dealer_assets.errors import UnknownUnderlyingError
+from dealer_assets.providers.eod_l3 import (
+    CsvTable,
+    local_instants,
+    positive,
+    read_table,
+    refuse,
+    typical,
+)
+from dealer_assets.providers.raw_chain import RawChain
+from dealer_assets.providers.source_names import named_date
+from dealer_assets.underlyings import REGISTRY
+
+Note = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class _Layout:
+    symbol: str
+    floats: Mapping[str, str]
+    vol: str
+    vol_unit: float
+    coin_prices: Mapping[str, str] = field(default_factory=dict)
+    forward: str | None = None
+    others: tuple[str, ...] = ()
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        forward = (self.forward,) if self.forward else ()
+        return (self.symbol, self.vol, *self.floats, *self.coin_prices, *forward, *self.others)
+
+
+_SNAPSHOT = _Layout(
+    symbol="instrument_name",
+    floats={
+        "volume": "volume_contracts",
+        "open_interest": "open_interest_contracts",
+        "delta": "vendor_delta",
+    },
+    vol="implied_volatility",
+    vol_unit=1.0,
+    coin_prices={"bid_price": "bid", "ask_price": "ask"},
+    forward="underlying",
+    others=("timestamp", "index_price"),
+)
+_TARDIS = _Layout(
+    symbol="symbol",
+    floats={
+        "bid_amount": "bid_size_contracts",
+        "ask_amount": "ask_size_contracts",
+        "open_interest": "open_interest_contracts",
+        "delta": "vendor_delta",
+        "gamma": "vendor_gamma",
+    },
+    vol="mark_iv",
+    vol_unit=0.01,
+    coin_prices={"bid_price": "bid", "ask_price": "ask", "last_price": "last_price"},
+    forward="underlying_price",
+    others=("timestamp", "local_timestamp", "expiration"),
+)
+_GREEKS = _Layout(
+    symbol="instrument_name",
+    floats={
+        "volume": "volume_contracts",
+        "open_interest": "open_interest_contracts",
+        "delta": "vendor_delta",
+        "gamma": "vendor_gamma",
+    },
+    vol="mark_iv",
+    vol_unit=0.01,
+    others=("expiry_date", "vega", "theta"),
+)
+
+_MICROSECONDS = re.compile(r"\d{16}")
+_COIN_SYMBOL = re.compile(r"([A-Z0-9]+)(_[A-Z]+)?-")
+_OLDEST_ROW = np.timedelta64(15, "m")
+_EXPIRY_HOUR = np.timedelta64(8, "h")
+
+# Rows from which the Greeks' instant is read: sharp (vega of 15 USD and more is printed to 7
+# digits) and short (a vol rounded to 0.01 points shifts a 20-day instant by 6 minutes at most).
+_LEAST_VEGA = 15.0
+_FEWEST_DAYS, _MOST_DAYS = 1.2, 20.0
+_FEWEST_ROWS = 10
+_WIDEST_SPREAD = np.timedelta64(10, "m")
+
+
+def sniff(head: bytes, name: str) -> bool:
+    """Tell whether a payload starts like one of the three layouts.
+
+    Parameters
+    ----------
+    head : bytes
+        First 4096 bytes, decompressed.
+    name : str
+        File name; not needed for these formats.
+    """
+    first = head.partition(b"\n")[0]
+    is_tardis = b"local_timestamp" in first and b"underlying_price" in first
+    is_snapshot = b"instrument_name" in first and b"index_price" in first
+    return is_tardis or is_snapshot or (b"instrument_name" in first and b"mark_iv" in first)
+
+
+def parse(payload: bytes, *, name: str, sha256: str) -> list[RawChain]:
+    """Parse one file of any of the three layouts.
+
+    Parameters
+    ----------
+    payload : bytes
+        CSV text.
+    name : str
+        File name, for messages and provenance.
+    sha256 : str
+        Hash of the payload.
+
+    Returns
+    -------
+    list of RawChain
+        One per coin-margined currency of the registry, prices in USD. Rows of other currencies and
+        of linear (USDC) options are left out, with a note.
+
+    Raises
+    ------
+    BadInputError
+        Naming file and column, when the payload is none of these, or has no instant.
+    UnknownUnderlyingError
+        When it holds no coin-margined options of a registered currency.
+    """
+    layout = _layout(payload[:4096].partition(b"\n")[0])
+    table = read_table(payload, name, required=layout.required)
+    currencies, linear = _currencies(table.columns[layout.symbol])
+    registered = [u.symbol for u in REGISTRY if "deribit" in u.vendor_symbols]
+    notes = _exclusions(currencies, linear, registered)
+    chains = []
+    for currency in registered:
+        rows = np.flatnonzero((currencies == currency) & ~linear)
+        if rows.size:
+            part = table.take(rows)
+            chains.append(_chain(part, layout, currency=currency, sha256=sha256, notes=notes))
+    if not chains:
+        found = ", ".join(f"{n} {c}" for c, n in Counter(currencies.tolist()).most_common(5))
+        raise UnknownUnderlyingError(
+            f"{name}: expected coin-margined Deribit options of {', '.join(registered)}, found "
+            f"rows of {found or 'nothing'}{' (linear)' if linear.any() else ''}; add the currency "
+            "to dealer_assets/underlyings.py, or import another file"
+        )
+    return chains
+
+
+def _layout(header: bytes) -> _Layout:
+    if b"local_timestamp" in header:
+        return _TARDIS
+    return _SNAPSHOT if b"index_price" in header else _GREEKS
+
+
+def _currencies(symbols: Sequence[str]) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
+    matches = [_COIN_SYMBOL.match(symbol) for symbol in symbols]
+    currencies = np.array([match.group(1) if match else "?" for match in matches])
+    return currencies, np.array([bool(match and match.group(2)) for match in matches])
+
+
+def _exclusions(
+    currencies: NDArray[np.str_], linear: NDArray[np.bool_], registered: list[str]
+) -> tuple[Note, ...]:
+    notes = []
+    if linear.any():
+        text = f"{int(linear.sum())} rows of linear options left out: priced in stable coin"
+        notes.append(("linear_rows_excluded", text))
+    others = Counter(currencies[~linear & ~np.isin(currencies, registered)].tolist())
+    if others:
+        found = ", ".join(f"{count} of {currency}" for currency, count in sorted(others.items()))
+        text = f"rows of currencies without registry entry left out: {found}"
+        notes.append(("other_currencies_excluded", text))
+    return tuple(notes)
+
+
+def _chain(
+    table: CsvTable, layout: _Layout, *, currency: str, sha256: str, notes: tuple[Note, ...]
+) -> RawChain:
+    downloaded_at = None
+    if layout is _TARDIS:
+        downloaded_at = _latest(_instants(table, "local_timestamp"))
+        table = table.take(_last_rows(table))
+        notes += _age_notes(_instants(table, "timestamp"))
+    quoted_at, clock_notes = _quoted_at(table, layout)
+    if layout is _SNAPSHOT:
+        downloaded_at = quoted_at  # the poller's own clock: Deribit answers without delay
+    spot, spot_notes = _spot(table, layout, quoted_at)
+    floats, price_notes = _floats(table, layout)
+    return RawChain(
+        provider="deribit_csv",
+        source_name=table.name,
+        source_sha256=sha256,
+        symbols=table.columns[layout.symbol],
+        floats=floats,
+        row_numbers=table.row_numbers,
+        raw_texts=table.lines,
+        claimed_underlying=currency,
+        downloaded_at=downloaded_at,
+        quoted_at=quoted_at,
+        named_date=named_date(table.name),
+        spot=spot,
+        notes=notes + clock_notes + spot_notes + price_notes,
+    )
+
+
+def _floats(
+    table: CsvTable, layout: _Layout
+) -> tuple[dict[str, NDArray[np.float64]], tuple[Note, ...]]:
+    floats = {ours: table.numbers(theirs) for theirs, ours in layout.floats.items()}
+    floats["vendor_implied_vol"] = positive(table.numbers(layout.vol) * layout.vol_unit)
+    if layout.forward is None:
+        text = "the file holds vols and Greeks: expected bid and ask; left unknown"
+        return floats, (("no_prices", text),)
+    forward = positive(table.numbers(layout.forward))
+    floats["venue_forward"] = forward
+    for theirs, ours in layout.coin_prices.items():
+        floats[ours] = table.numbers(theirs) * forward
+    for side in ("bid", "ask"):
+        floats[side] = np.where(np.isnan(floats[side]) & ~np.isnan(forward), 0.0, floats[side])
+    lost = int(np.isnan(forward).sum())
+    if not lost:
+        return floats, ()
+    text = f"{lost} rows without {layout.forward!r}: coin prices cannot be put in USD, left unknown"
+    return floats, (("forward_missing", text),)
+
+
+def _spot(
+    table: CsvTable, layout: _Layout, quoted_at: datetime | None
+) -> tuple[float | None, tuple[Note, ...]]:
+    if layout is _SNAPSHOT:
+        return typical(positive(table.numbers("index_price"))), ()
+    if layout is _GREEKS or quoted_at is None:
+        return None, ()
+    forward = positive(table.numbers("underlying_price"))
+    expires_at, stamps = _instants(table, "expiration"), _instants(table, "timestamp")
+    alive = (expires_at > np.datetime64(quoted_at.replace(tzinfo=None), "us")) & ~np.isnan(forward)
+    if not alive.any():
+        return None, ()
+    nearest = alive & (expires_at == expires_at[alive].min())
+    newest = np.flatnonzero(nearest)[np.argmax(stamps[nearest])]
+    spot = float(forward[newest])
+    text = f"no index price: the forward of the nearest expiry ({spot:.2f}) stands for spot"
+    return spot, (("spot_from_forward", text),)
+
+
+def _last_rows(table: CsvTable) -> NDArray[np.int64]:
+    """Positions of each symbol's newest row, in file order."""
+    order = np.argsort(_instants(table, "timestamp"), kind="stable")
+    symbols = np.array(table.columns[_TARDIS.symbol])
+    # np.unique returns first positions: of the reversed order, that is the newest row
+    _, first = np.unique(symbols[order[::-1]], return_index=True)
+    return np.sort(order[::-1][first])
+
+
+def _age_notes(stamps: NDArray[np.datetime64]) -> tuple[Note, ...]:
+    stale = int(np.count_nonzero(stamps < stamps.max() - _OLDEST_ROW))
+    if not stale:
+        return ()
+    text = (
+        f"{stale} of {stamps.size} contracts were last seen more than 15 minutes before the newest "
+        "row: expected one instant; kept, with the forward of their own time"
+    )
+    return (("stale_rows", text),)
+
+
+def _quoted_at(table: CsvTable, layout: _Layout) -> tuple[datetime | None, tuple[Note, ...]]:
+    if layout is not _GREEKS:
+        return _latest(_instants(table, "timestamp")), ()
+    label = _latest(_instants(table, "date")) if "date" in table.columns else None
+    if label is not None:
+        table.only_value("date")
+    found = _instant_of_greeks(table)
+    if found is None:
+        return label, ()
+    stated = f"{label:%Y-%m-%d %H:%M} UTC" if label else "no instant"
+    text = (
+        f"the file states {stated}; vega and theta together tell the time to expiry, hence "
+        f"{found:%Y-%m-%d %H:%M} UTC, which is used"
+    )
+    return found, (("quoted_at_from_greeks", text),)
+
+
+def _instant_of_greeks(table: CsvTable) -> datetime | None:
+    """Instant at which Deribit's Greeks were computed, to the minute; None when unclear.
+
+    With no rates, theta per day is ``-F phi(d1) vol / (2 sqrt(T) 365)`` and vega per vol point
+    ``F phi(d1) sqrt(T) / 100``, so that the days to expiry are ``50 vol vega / |theta|``.
+    """
+    vol, vega = table.numbers(_GREEKS.vol) * _GREEKS.vol_unit, table.numbers("vega")
+    theta = np.abs(table.numbers("theta"))
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        days = 50.0 * vol * vega / theta  # infinite or NaN for options without time value
+    dates = [f"{text} 00:00:00" for text in table.columns["expiry_date"]]
+    expires_at = local_instants(dates) + _EXPIRY_HOUR
+    sharp = (vega >= _LEAST_VEGA) & (days >= _FEWEST_DAYS) & (days <= _MOST_DAYS)
+    sharp &= ~np.isnat(expires_at)
+    if np.count_nonzero(sharp) < _FEWEST_ROWS:
+        return None
+    instants = expires_at[sharp] - (days[sharp] * 86_400e6).astype("timedelta64[us]")
+    ranked = np.sort(instants)
+    if ranked[3 * ranked.size // 4] - ranked[ranked.size // 4] > _WIDEST_SPREAD:
+        return None
+    return _latest((ranked[[ranked.size // 2]] + np.timedelta64(30, "s")).astype("datetime64[m]"))
+
+
+def _latest(instants: NDArray[np.datetime64]) -> datetime:
+    latest: datetime = instants.max().astype("datetime64[us]").item()
+    return latest.replace(tzinfo=UTC)
+
+
+def _instants(table: CsvTable, column: str) -> NDArray[np.datetime64]:
+    """Column of UTC instants, as microseconds of the epoch or as text."""
+    cells = table.columns[column]
+    if all(_MICROSECONDS.fullmatch(cell) for cell in cells):
+        return np.array([int(cell) for cell in cells], dtype=np.int64).astype("datetime64[us]")
+    instants = local_instants([c.removesuffix("Z").removesuffix("+00:00") for c in cells])
+    if np.isnat(instants).any():
+        row = int(np.flatnonzero(np.isnat(instants))[0])
+        where = f"{column!r} on line {table.row_numbers[row]}"
+        refuse(table.name, f"expected a UTC instant in {where}, found {cells[row]!r:.80}")
+    return instants
