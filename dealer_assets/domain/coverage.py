@@ -6,6 +6,7 @@ Does not belong here: what to do about a partial chain (`ingest` merges, checks 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,8 +29,8 @@ VIX_EXPIRIES = 6
 """VIX lists fewer and nearer expiries than other indices (recorded: 13)."""
 
 LOWEST_STRIKE, HIGHEST_STRIKE = 0.8, 1.1
-"""A whole index or ETF chain has a strike below and one above these shares of spot; extracts
-around the money do not."""
+"""The median expiry of a whole index or ETF chain has strikes below and above these shares of spot
+(recorded: below 0.71, above 1.20); extracts around the money have not (0.99, 1.01)."""
 
 FORWARD_SETTLED = frozenset({"VIX"})
 """Underlyings whose options hang on a forward that is far from spot: comparing their strikes or
@@ -57,6 +58,7 @@ def chain_coverage(
     expiries: NDArray[np.datetime64],
     *,
     strikes: NDArray[np.float64],
+    roots: Collection[str],
     spot: float | None,
 ) -> Coverage:
     """Judge whether contracts make a whole chain.
@@ -65,10 +67,13 @@ def chain_coverage(
     ----------
     underlying : Underlying
         Registry entry; its kind sets the thresholds.
-    expiries : datetime64[D] array
-        Expiry dates, repeated or not; at least one.
-    strikes : float64 array
-        Strike prices, repeated or not.
+    expiries : datetime64[D] array, shape (n,)
+        Expiry date of each contract.
+    strikes : float64 array, shape (n,)
+        Strike price of each contract.
+    roots : collection of str
+        Distinct option roots. An index lists two, and a file of one of them (the morning-settled
+        monthlies, say) has other expiries than the chain.
     spot : float or None
         Underlying price; None skips the rule on strikes.
 
@@ -84,19 +89,31 @@ def chain_coverage(
     least_span = VIX_SPAN_DAYS if is_vix else 0 if underlying.kind == "crypto" else SPAN_DAYS
     count = np.unique(expiries).size
     span = int((expiries.max() - expiries.min()).astype(np.int64))
-    reasons: list[str] = []
+    missing = [root.symbol for root in underlying.roots if root.symbol not in roots]
+    reasons = [f"no contract of root {symbol}" for symbol in missing]
     if count < least_expiries:
         reasons.append(f"{count} expiries, expected at least {least_expiries}")
     if span < least_span:
         reasons.append(f"expiries span {span} days, expected at least {least_span}")
     if spot is not None and underlying.kind in ("index", "etf") and not is_vix:
-        low, high = float(strikes.min()) / spot, float(strikes.max()) / spot
-        if low > LOWEST_STRIKE or high < HIGHEST_STRIKE:
+        low, high = _strike_reach(expiries, strikes)
+        if low > LOWEST_STRIKE * spot or high < HIGHEST_STRIKE * spot:
             reasons.append(
-                f"strikes span {low:.2f} to {high:.2f} of spot, "
+                f"the median expiry's strikes span {low / spot:.2f} to {high / spot:.2f} of spot, "
                 f"expected {LOWEST_STRIKE} to {HIGHEST_STRIKE} at least"
             )
     return Coverage(is_partial=bool(reasons), reasons=tuple(reasons))
+
+
+def _strike_reach(
+    expiries: NDArray[np.datetime64], strikes: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Return the median over expiries of the lowest and of the highest strike."""
+    days, place = np.unique(expiries, return_inverse=True)
+    lowest, highest = np.full(days.size, np.inf), np.full(days.size, -np.inf)
+    np.minimum.at(lowest, place, strikes)
+    np.maximum.at(highest, place, strikes)
+    return float(np.median(lowest)), float(np.median(highest))
 
 
 def coverage_of(underlying: Underlying, rows: pa.Table) -> Coverage:
@@ -113,6 +130,10 @@ def coverage_of(underlying: Underlying, rows: pa.Table) -> Coverage:
     -------
     Coverage
     """
-    spot = pc.max(rows["spot"]).as_py()
-    expiries = rows["expiry_date"].to_numpy().astype("datetime64[D]")
-    return chain_coverage(underlying, expiries, strikes=rows["strike"].to_numpy(), spot=spot)
+    return chain_coverage(
+        underlying,
+        rows["expiry_date"].to_numpy().astype("datetime64[D]"),
+        strikes=rows["strike"].to_numpy(),
+        roots=rows["root"].unique().to_pylist(),
+        spot=pc.max(rows["spot"]).as_py(),
+    )

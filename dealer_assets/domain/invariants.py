@@ -222,9 +222,7 @@ INVARIANTS: dict[str, tuple[Invariant, ...]] = {
         ),
     ),
     tables.DEALER_EXPOSURE.name: (
-        Invariant(
-            "exposures_finite", "Sums stay sums.", blocking=True, judge=_exposures_finite
-        ),
+        Invariant("exposures_finite", "Sums stay sums.", blocking=True, judge=_exposures_finite),
     ),
     tables.EXPOSURE_LEVELS.name: (
         Invariant("net_is_sum", "Net = calls + puts.", blocking=True, judge=_net_is_sum),

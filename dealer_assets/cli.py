@@ -1,0 +1,307 @@
+"""The `dealer` command: thin; every command orders calls of the layers below and prints.
+
+Belongs here: arguments, progress bars, exit codes. Does not belong here: anything a notebook might
+want to call. Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 done but impossible rows
+were quarantined.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from dealer_assets.errors import BadInputError, DealerError
+
+REFUSED, QUARANTINED = 1, 3
+
+app = typer.Typer(
+    name="dealer",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    help=(
+        "Open analytics of option dealer positioning.\n\n"
+        "Start with [bold]dealer demo[/bold] (offline, two minutes), or price one real chain with "
+        "[bold]dealer levels FILE[/bold]. [bold]dealer import[/bold] puts files into the lake, "
+        "[bold]dealer backfill[/bold] turns them into exposures, and [bold]make dev[/bold] shows "
+        "everything in the Dagster UI."
+    ),
+)
+out = Console()
+err = Console(stderr=True)
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=err,
+    )
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise BadInputError(f"expected a date like 2023-05-19, found {text!r}") from error
+
+
+def _instant(text: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BadInputError(
+            f"expected an instant like 2023-05-19T20:15:00+00:00, found {text!r}"
+        ) from error
+    if instant.tzinfo is None:
+        raise BadInputError(
+            f"instant {text!r} has no UTC offset: write {text}+00:00 for UTC, or {text}-04:00 for "
+            "New York in summer"
+        )
+    return instant.astimezone(UTC)
+
+
+@app.command()
+def levels(
+    file: Annotated[Path, typer.Argument(help="Chain file: Cboe CSV or JSON, Yahoo, L3, Deribit.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the stable JSON document (docs/levels_json.md).")
+    ] = False,
+    model: Annotated[str, typer.Option(help="Dealer position model.")] = "naive",
+    as_of: Annotated[
+        str | None,
+        typer.Option(help="Value the quotes at this instant (ISO 8601 with offset)."),
+    ] = None,
+    png: Annotated[
+        Path | None, typer.Option(help="Also draw the gamma profile into this PNG.")
+    ] = None,
+) -> None:
+    """Price one chain file and print its levels; needs no lake and no set-up.
+
+    [bold]dealer levels spx_quotedata.csv[/bold] · [bold]dealer levels chain.json.gz --json[/bold]
+    """
+    from dealer_assets.pricing_file import price_file
+    from dealer_assets.reports.terminal import levels_view
+
+    priced = price_file(file, model=model, as_of=_instant(as_of) if as_of else None)
+    if as_json:
+        documents = [p.document for p in priced]
+        sys.stdout.write(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
+        sys.stdout.write("\n")
+    for one in priced:
+        if not as_json:
+            out.print(levels_view(one.document))
+            for finding in one.findings:
+                out.print(f"  [yellow]{finding.code}[/yellow]: {finding.text}")
+        if png and one.exposure.profile is not None:
+            from dealer_assets.reports.pictures import profile_picture
+
+            png.write_bytes(
+                profile_picture(one.exposure.profile_table, one.exposure.levels, dpi=130)
+            )
+    if any(one.quarantined for one in priced):
+        err.print("[yellow]impossible rows were left out; see 'rejected'[/yellow]")
+        raise typer.Exit(QUARANTINED)
+
+
+@app.command("import")
+def import_(
+    files: Annotated[list[Path], typer.Argument(help="Chain files or archives, any known format.")],
+) -> None:
+    """Store chain files in the lake; odd ones with their findings, unbelievable ones not at all.
+
+    Importing the same file twice changes nothing. Then: [bold]dealer backfill[/bold].
+    """
+    from dealer_assets.ingest import import_files, lake_of
+    from dealer_assets.reports.terminal import outcomes_view
+    from dealer_assets.settings import settings
+
+    outcomes = []
+    lake = lake_of(settings())
+    with _progress() as progress:
+        task = progress.add_task("importing", total=len(files))
+        for path in files:
+            progress.update(task, description=f"importing {path.name}")
+            outcomes += list(import_files(lake, [path]))
+            progress.advance(task)
+    out.print(outcomes_view(outcomes))
+    refused = [o for o in outcomes if o.status == "refused"]
+    for outcome in refused:
+        err.print(f"[red]refused[/red] {outcome.source}: {outcome.reason}", highlight=False)
+    if refused:
+        raise typer.Exit(REFUSED)
+    if any(o.impossible for o in outcomes):
+        err.print("[yellow]impossible rows are in the quarantine table rejected_rows[/yellow]")
+        raise typer.Exit(QUARANTINED)
+
+
+@app.command()
+def backfill(
+    underlying: Annotated[str, typer.Option(help="Registry symbol, e.g. SPX.")],
+    first: Annotated[str, typer.Option("--from", help="First session, YYYY-MM-DD.")],
+    last: Annotated[str, typer.Option("--to", help="Last session, YYYY-MM-DD.")],
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Compute every part anew.")] = False,
+    collect: Annotated[
+        bool,
+        typer.Option("--collect", help="Also ask the provider for sessions the lake lacks."),
+    ] = False,
+    marts: Annotated[bool, typer.Option(help="Build the dbt marts afterwards.")] = True,
+) -> None:
+    """Materialize every partition for which chains exist, one Dagster run each.
+
+    Killed half-way, it continues where it was: what is current is not computed again.
+    """
+    from dealer_assets.runner import sessions_to_run
+    from dealer_assets.settings import settings
+    from dealer_assets.underlyings import underlying as entry
+
+    lane = entry(underlying)
+    days = sessions_to_run(lane, _day(first), last=_day(last), collect=collect)
+    if lane.symbol not in settings().lanes:
+        lanes = ",".join((*settings().lanes, lane.symbol))
+        err.print(f"[yellow]to see {lane.symbol} in the UI, set DEALER_UNDERLYINGS={lanes}[/]")
+    failed = _run_days([lane.symbol], days, rebuild=rebuild)
+    if marts:
+        failed += _build_marts()
+    out.print(f"{len(days)} partitions of {lane.symbol}, {failed} stopped or failed")
+    if failed:
+        raise typer.Exit(REFUSED)
+
+
+def _run_days(symbols: list[str], days: list[date], *, rebuild: bool = False) -> int:
+    """Run partitions with a progress bar; return how many failed or were blocked."""
+    from dealer_assets.runner import run_partitions
+
+    failed = 0
+    with _progress() as progress:
+        task = progress.add_task("+".join(symbols), total=len(days))
+        for run in run_partitions(symbols, days, rebuild=rebuild):
+            progress.update(task, advance=1, description=f"{run.name} {run.partition}")
+            failed += not run.is_success
+            for problem in run.problems:
+                err.print(f"[red]stopped[/red] {run.partition}: {problem}", highlight=False)
+    return failed
+
+
+def _build_marts() -> int:
+    """Build the marts behind a spinner; return 1 when that failed."""
+    from dealer_assets.runner import run_marts
+
+    with err.status("dbt: building and testing the marts"):
+        run = run_marts()
+    for problem in run.problems:
+        err.print(f"[red]marts[/red]: {problem}", highlight=False)
+    return int(not run.is_success)
+
+
+@app.command()
+def snapshot(
+    underlying: Annotated[str, typer.Option(help="Registry symbol, e.g. SPY.")],
+    at: Annotated[
+        str | None, typer.Option(help="Instant to ask for (ISO 8601 with offset); default now.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the levels as JSON.")] = False,
+) -> None:
+    """Ask the configured provider for one chain, store it, and print its levels.
+
+    The provider is the simulator unless DEALER_PROVIDER=cboe (free, delayed, no key).
+    """
+    from dealer_assets.ingest import lake_of, provider_of, store_snapshot
+    from dealer_assets.pricing_file import price_snapshot
+    from dealer_assets.reports.terminal import levels_view
+    from dealer_assets.settings import settings
+    from dealer_assets.underlyings import underlying as entry
+
+    instant = _instant(at) if at else datetime.now(UTC)
+    taken = provider_of(settings()).snapshot(entry(underlying), at=instant)
+    outcome = store_snapshot(lake_of(settings()), taken)
+    priced = price_snapshot(taken, model=settings().model)
+    if as_json:
+        sys.stdout.write(json.dumps(priced.document, indent=2) + "\n")
+        return
+    out.print(levels_view(priced.document))
+    out.print(f"{outcome.status} in the lake: {outcome.contracts:,} contracts, {taken.source_name}")
+
+
+@app.command()
+def status() -> None:
+    """Say what the lake and the warehouse hold, and how old the newest data is."""
+    from dealer_assets.ingest import lake_of
+    from dealer_assets.reports.terminal import held_view
+    from dealer_assets.runner import holdings
+    from dealer_assets.settings import settings
+
+    rows = holdings(lake_of(settings()))
+    if not rows:
+        out.print("the lake is empty: try `dealer demo`, or `dealer import FILE ...`")
+        return
+    out.print(held_view(rows))
+    warehouse = settings().warehouse
+    if warehouse.exists():
+        built = datetime.fromtimestamp(warehouse.stat().st_mtime, UTC)
+        out.print(f"warehouse: published {built:%Y-%m-%d %H:%M} UTC")
+    else:
+        out.print("warehouse: not built yet; `dealer backfill` or the marts job builds it")
+
+
+@app.command()
+def tables(
+    name: Annotated[str | None, typer.Argument(help="One table; all when left out.")] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Write the dictionary as docs/tables.md has it.")
+    ] = False,
+) -> None:
+    """Explain every lake table: grain, key, columns, units."""
+    from dealer_assets import tables as dictionary
+    from dealer_assets.reports.dictionary import markdown_dictionary, table_view
+
+    try:
+        chosen = [dictionary.table(name)] if name else list(dictionary.TABLES)
+    except KeyError as error:
+        raise BadInputError(str(error.args[0])) from error
+    if markdown:
+        sys.stdout.write(markdown_dictionary(chosen))
+        return
+    for entry in chosen:
+        out.print(table_view(entry))
+
+
+@app.command()
+def demo(
+    sessions: Annotated[int, typer.Option(help="How many past sessions.", min=1, max=60)] = 10,
+) -> None:
+    """Run the whole platform offline on simulated SPX, SPY and BTC chains, then report."""
+    from dealer_assets import demo as show
+
+    started = time.perf_counter()
+    plan = show.plan(datetime.now(UTC), sessions=sessions)
+    failed = 0
+    for step in plan.steps:
+        failed += _run_days(list(step.symbols), list(step.sessions))
+    failed += _build_marts()
+    out.print(show.report(plan, seconds=time.perf_counter() - started))
+    if failed:
+        raise typer.Exit(REFUSED)
+
+
+def main() -> None:
+    """Run the command; print a deliberate refusal as one line and leave with code 1."""
+    try:
+        app()
+    except DealerError as error:
+        err.print(f"[red]error[/red]: {error}", highlight=False, soft_wrap=True)
+        sys.exit(REFUSED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Dagster only: thin shells over ingest, lake and domain. File names mirror what they schedule."""

@@ -1,0 +1,198 @@
+"""One lane per underlying: the factory that turns a table's function into its assets.
+
+Belongs here: what all lane assets share (keys, partitions, groups, config, results). Does not
+belong here: any table's logic; that is the decorated function of about ten lines.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from dealer_assets.defs.checks import check_specs, evaluate
+from dealer_assets.defs.partitions import partitions_of, session_of_key
+from dealer_assets.defs.resources import Platform
+from dealer_assets.lake.reader import list_parts, read_part
+from dealer_assets.lake.refresh import Derive, Refreshed, refresh_session, refresh_snapshots
+from dealer_assets.lake.storage import Lake
+from dealer_assets.settings import settings
+from dealer_assets.tables import Table
+from dealer_assets.underlyings import Underlying, underlying
+
+Metadata = Mapping[str, Any]
+
+
+class LaneConfig(dg.Config):
+    """Run configuration of every lane asset."""
+
+    rebuild: bool = False
+    """Compute every part of the partition anew instead of only what is missing or stale."""
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One table of one underlying's partition, as an asset body sees it.
+
+    Parameters
+    ----------
+    lake : Lake
+        Storage.
+    platform : Platform
+        Settings, provider and clock.
+    underlying : Underlying
+        Registry entry.
+    session_date : datetime.date
+        Partition.
+    table : Table
+        Table to bring up to date.
+    sources : tuple of Table
+        Lake tables it is derived from.
+    rebuild : bool
+        Compute everything anew.
+    """
+
+    lake: Lake
+    platform: Platform
+    underlying: Underlying
+    session_date: date
+    table: Table
+    sources: tuple[Table, ...]
+    rebuild: bool
+
+    def refresh(self, derive: Derive, options: Mapping[str, str] | None = None) -> Refreshed:
+        """Derive what is due, per snapshot or for the session, as the table is cut."""
+        if self.table.part == "session":
+            return refresh_session(
+                self.lake,
+                self.table,
+                sources=self.sources,
+                underlying=self.underlying.symbol,
+                session_date=self.session_date,
+                derive=derive,
+                rebuild=self.rebuild,
+            )
+        return refresh_snapshots(
+            self.lake,
+            self.table,
+            sources=self.sources,
+            underlying=self.underlying.symbol,
+            session_date=self.session_date,
+            derive=derive,
+            options=options,
+            rebuild=self.rebuild,
+        )
+
+    def newest(self, table: Table | None = None) -> pa.Table:
+        """Rows of the partition's newest part; zero rows when it has none."""
+        table = table or self.table
+        parts = list_parts(self.lake, table, self.underlying.symbol, self.session_date)
+        return read_part(self.lake, table, parts[-1]) if parts else table.schema.empty_table()
+
+    def result(
+        self, done: Refreshed, metadata: Metadata | None = None
+    ) -> dg.MaterializeResult[Any]:
+        """Report a refresh: counts, the table's own metadata, and its checks on the new parts."""
+        parts = list_parts(self.lake, self.table, self.underlying.symbol, self.session_date)
+        fresh = [part for part in parts if part.name in done.written] or parts[-1:]
+        rows = [read_part(self.lake, self.table, part) for part in fresh]
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": rows[-1].num_rows if rows else 0,
+                "parts": len(parts),
+                "parts_written": len(done.written),
+                "parts_current": done.kept,
+                "parts_removed": done.removed,
+                "newest_part": parts[-1].name if parts else "none",
+                **(metadata or {}),
+            },
+            check_results=evaluate(
+                self.table, rows, underlying=self.underlying, session_date=self.session_date
+            ),
+        )
+
+
+Result = dg.MaterializeResult[Any]
+"""What an asset body returns."""
+
+Body = Callable[[Lane], Result]
+
+
+def lane_assets(
+    table: Table,
+    *,
+    sources: Sequence[Table] = (),
+    also_after: Sequence[Table] = (),
+    group: str,
+    kinds: set[str] | None = None,
+) -> Callable[[Body], list[dg.AssetsDefinition]]:
+    """Make one asset per lane from a function of a `Lane`.
+
+    Parameters
+    ----------
+    table : Table
+        Dictionary entry; its name is the last part of the asset key.
+    sources : sequence of Table
+        Lake tables of the same lane it is derived from.
+    also_after : sequence of Table
+        Tables of the lane whose newest rows its page shows; they are no input of its rows.
+    group : str
+        Layer tag, the same word as the module.
+    kinds : set of str, optional
+        Icons in the lineage.
+
+    Returns
+    -------
+    callable
+        Decorator; the function's docstring becomes the catalogue description.
+    """
+
+    def decorate(body: Body) -> list[dg.AssetsDefinition]:
+        return [
+            _asset(body, underlying(symbol), table, tuple(sources), tuple(also_after), group, kinds)
+            for symbol in settings().lanes
+        ]
+
+    return decorate
+
+
+def _asset(
+    body: Body,
+    lane: Underlying,
+    table: Table,
+    sources: tuple[Table, ...],
+    also_after: tuple[Table, ...],
+    group: str,
+    kinds: set[str] | None,
+) -> dg.AssetsDefinition:
+    key = dg.AssetKey([lane.symbol, table.name])
+
+    @dg.asset(
+        key=key,
+        deps=[dg.AssetKey([lane.symbol, source.name]) for source in (*sources, *also_after)],
+        partitions_def=partitions_of(lane.calendar),
+        group_name=lane.symbol.lower(),
+        kinds=kinds or {"parquet"},
+        tags={"layer": group, "underlying": lane.symbol},
+        description=f"{body.__doc__}\n\n{table.doc} Grain: {table.grain}.",
+        check_specs=check_specs(table, key),
+        code_version=str(table.version),
+    )
+    def shell(
+        context: dg.AssetExecutionContext, config: LaneConfig, platform: Platform
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster reads the bare class
+        return body(
+            Lane(
+                lake=platform.lake(),
+                platform=platform,
+                underlying=lane,
+                session_date=session_of_key(context.partition_key),
+                table=table,
+                sources=sources,
+                rebuild=config.rebuild,
+            )
+        )
+
+    return shell

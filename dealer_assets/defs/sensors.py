@@ -1,0 +1,105 @@
+"""Sensors: files in the inbox, and runs that failed.
+
+Belongs here: what is watched, and the requests that follow. Does not belong here: what happens to a
+file (`inbox`), or schedules.
+"""
+
+import json
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from dealer_assets.defs.jobs import SESSION_TABLES
+from dealer_assets.defs.resources import Platform
+from dealer_assets.inbox import Delivery, identity, put_away, take, waiting
+from dealer_assets.settings import settings
+
+_FILES_PER_TICK = 5
+"""A file takes up to a second to import, and a sensor tick may last sixty."""
+
+
+def partition_requests(deliveries: list[Delivery]) -> list[dg.RunRequest]:
+    """Request every table of each partition that a delivery touched, once per partition."""
+    requests: dict[tuple[str, str], dg.RunRequest] = {}
+    for delivery in deliveries:
+        for outcome in delivery.outcomes:
+            if outcome.underlying not in settings().lanes or outcome.session_date is None:
+                continue  # refused, or an underlying without a lane: `dealer backfill` builds it
+            key = outcome.session_date.isoformat()
+            requests[outcome.underlying, key] = dg.RunRequest(
+                run_key=f"inbox:{identity(delivery.path)}:{outcome.underlying}:{key}",
+                partition_key=key,
+                asset_selection=[
+                    dg.AssetKey([outcome.underlying, table.name]) for table in SESSION_TABLES
+                ],
+                tags={"dealer/source": delivery.path.name},
+            )
+    return list(requests.values())
+
+
+@dg.sensor(
+    name="inbox",
+    minimum_interval_seconds=15,
+    asset_selection=dg.AssetSelection.all(),
+    description=(
+        "A chain file dropped into the inbox folder becomes a snapshot and a run of its partition; "
+        "a bad one goes to inbox/rejected with the reason beside it."
+    ),
+)
+def inbox_sensor(
+    context: dg.SensorEvaluationContext, platform: Platform
+) -> dg.SensorResult | dg.SkipReason:
+    """Import waiting files; put away those whose runs the previous tick has requested.
+
+    The cursor lists imported files. Dagster stores it together with the run requests, so a file is
+    moved only when its runs are certain, and a crash repeats an import, which changes nothing.
+    """
+    folder = platform.settings.inbox
+    recorded = set(json.loads(context.cursor)) if context.cursor else set()
+    files = waiting(folder)
+    lake = platform.lake()
+    for delivery in take(lake, [p for p in files if identity(p) in recorded]):
+        put_away(delivery)
+    new = [p for p in files if identity(p) not in recorded][:_FILES_PER_TICK]
+    if not new:
+        context.update_cursor("[]")
+        return dg.SkipReason(f"no new file in {folder}")
+    deliveries = take(lake, new)
+    for delivery in deliveries:
+        for outcome in delivery.outcomes:
+            context.log.info(f"{outcome.source}: {outcome.status} {outcome.reason}")
+    return dg.SensorResult(
+        run_requests=partition_requests(deliveries),
+        cursor=json.dumps([identity(p) for p in new]),
+    )
+
+
+@dg.run_failure_sensor(
+    name="run_failure",
+    minimum_interval_seconds=15,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    monitor_all_code_locations=True,
+    description="Every failed run becomes one line in the alert log and in the daemon's log.",
+)
+def run_failure_sensor(context: dg.RunFailureSensorContext) -> None:
+    """Append one JSON line per failed run to the alert log."""
+    run = context.dagster_run
+    line = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "run_id": run.run_id,
+        "job": run.job_name,
+        "partition": run.tags.get("dagster/partition"),
+        "message": context.failure_event.message,
+        "steps": [event.step_key for event in context.get_step_failure_events()],
+    }
+    path = settings().alert_log
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as log:
+        log.write(json.dumps(line) + "\n")
+    context.log.error(f"run {run.run_id} of {run.job_name} failed: {line['message']}")
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Sensors of this module."""
+    return dg.Definitions(sensors=[inbox_sensor, run_failure_sensor])

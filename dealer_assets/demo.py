@@ -1,0 +1,157 @@
+"""The demo: ten simulated sessions through every asset, and a report of what came out.
+
+Belongs here: which sessions, and the report's contents. Does not belong here: how runs are executed
+(`runner`) or bars drawn (`cli`).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+
+from dealer_assets.settings import PROJECT, settings
+
+_CALENDARS: tuple[tuple[str, ...], ...] = (("SPX", "SPY"), ("BTC",))
+
+
+@dataclass(frozen=True)
+class Step:
+    """Lanes that share a calendar, and their sessions, oldest first."""
+
+    symbols: tuple[str, ...]
+    sessions: tuple[date, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the demo runs."""
+
+    steps: tuple[Step, ...]
+
+
+def plan(now: datetime, *, sessions: int) -> Plan:
+    """Choose the last `sessions` finished sessions of each calendar, and the simulator.
+
+    Parameters
+    ----------
+    now : datetime.datetime
+        UTC now.
+    sessions : int
+        How many.
+    """
+    from dealer_assets.domain.sessions import previous_session, quotes_end, session_of
+    from dealer_assets.underlyings import underlying
+
+    os.environ["DEALER_PROVIDER"] = "simulator"
+    settings.cache_clear()
+    steps = []
+    for symbols in _CALENDARS:
+        calendar = underlying(symbols[0]).calendar
+        day = session_of(calendar, now)
+        if quotes_end(calendar, day) >= now:
+            day = previous_session(calendar, day)
+        days = [day]
+        while len(days) < sessions:
+            days.append(previous_session(calendar, days[-1]))
+        steps.append(Step(symbols, tuple(reversed(days))))
+    return Plan(tuple(steps))
+
+
+def report(done: Plan, *, seconds: float) -> RenderableType:
+    """Report levels, rows, checks and timing, draw the picture, and say what to type next."""
+    from dealer_assets import tables
+    from dealer_assets.ingest import lake_of
+    from dealer_assets.lake.reader import scan
+    from dealer_assets.reports.pictures import profile_picture
+    from dealer_assets.reports.terminal import levels_table
+
+    lake = lake_of(settings())
+    symbols = [symbol for step in done.steps for symbol in step.symbols]
+    first = min(step.sessions[0] for step in done.steps)
+    levels = scan(lake, tables.EXPOSURE_LEVELS, underlyings=symbols, first=first)
+    last = _last_of_sessions(levels.to_pylist())
+    shown = [row for symbol in symbols for row in last if row["underlying"] == symbol]
+    newest = max((row for row in last if row["underlying"] == symbols[0]), key=_event_at)
+    profile = scan(
+        lake,
+        tables.GAMMA_PROFILE,
+        underlyings=[symbols[0]],
+        first=newest["session_date"],
+        last=newest["session_date"],
+    )
+    picture = picture_path()
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    rows = profile.filter(_at(profile, newest["event_at"]))
+    picture.write_bytes(
+        profile_picture(rows, levels.filter(_at(levels, newest["event_at"])), dpi=130)
+    )
+    return Group(levels_table(shown), _rows_table(lake, symbols, first), _next(seconds))
+
+
+def picture_path() -> Path:
+    """Return where the demo draws the newest gamma profile."""
+    return settings().data / "demo" / "gamma_profile.png"
+
+
+def _shown(path: Path) -> str:
+    """Shorten a path to how it is typed from the project's root."""
+    return str(path.relative_to(PROJECT)) if path.is_relative_to(PROJECT) else str(path)
+
+
+def _event_at(row: dict[str, Any]) -> datetime:
+    instant: datetime = row["event_at"]
+    return instant
+
+
+def _at(rows: Any, instant: datetime) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pc.equal(rows["event_at"], pa.scalar(instant, rows["event_at"].type))
+
+
+def _last_of_sessions(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Keep each underlying's last snapshot of each session, oldest session first."""
+    last: dict[tuple[str, date], dict[str, Any]] = {}
+    for row in sorted(rows, key=_event_at):
+        last[row["underlying"], row["session_date"]] = row
+    return sorted(last.values(), key=lambda row: (row["underlying"], row["session_date"]))
+
+
+def _rows_table(lake: Any, symbols: list[str], first: date) -> Table:
+    from dealer_assets import tables
+    from dealer_assets.lake.reader import scan
+
+    view = Table(title="rows in the lake", title_justify="left")
+    view.add_column("table")
+    for symbol in symbols:
+        view.add_column(symbol, justify="right")
+    for table in tables.TABLES:
+        counts = [
+            scan(lake, table, underlyings=[s], first=first, columns=["event_at"]).num_rows
+            for s in symbols
+        ]
+        view.add_row(table.name, *(f"{count:,}" for count in counts))
+    return view
+
+
+def _next(seconds: float) -> Panel:
+    return Panel(
+        f"picture of the newest gamma profile: {_shown(picture_path())}\n"
+        f"reporting marts: {_shown(settings().warehouse)} (any DuckDB client opens it)\n\n"
+        "next:\n"
+        "  make dev                              the same data in the Dagster UI\n"
+        "  .venv/bin/dealer status               what the lake holds\n"
+        "  .venv/bin/dealer levels FILE          price a real chain file\n"
+        "  .venv/bin/dealer import FILE ...      put real chains into the lake\n"
+        "  .venv/bin/dealer --help               everything else",
+        title=f"done in {seconds:.0f} s",
+        title_align="left",
+    )

@@ -1,0 +1,327 @@
+"""The one place where a provider's snapshot meets the lake.
+
+Belongs here: storing snapshots from files and providers, and what happens when two sources describe
+the same instant. Does not belong here: parsing (`providers`), file layout (`lake`), schedules.
+
+Two sources of one instant are merged contract by contract, and the row that could be known first
+stays: importing files in any order, twice, or at once gives the same part. A later source whose
+spot differs adds nothing (it is another state of the market under the same clock).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dealer_assets import tables
+from dealer_assets.domain import sessions
+from dealer_assets.errors import DealerError, NoDataError
+from dealer_assets.lake.layout import part_name
+from dealer_assets.lake.locks import exclusive
+from dealer_assets.lake.reader import list_parts, read_part
+from dealer_assets.lake.storage import Lake, open_lake
+from dealer_assets.lake.writer import write_part
+from dealer_assets.providers.base import ChainProvider, ChainSnapshot, Finding
+from dealer_assets.settings import Settings
+from dealer_assets.underlyings import Underlying, underlying
+
+Status = Literal["stored", "merged", "held", "superseded", "refused"]
+_SPOT_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one source.
+
+    Parameters
+    ----------
+    source : str
+        File name or request.
+    status : str
+        ``stored``: new snapshot; ``merged``: added contracts to a held one; ``held``: everything
+        was already there; ``superseded``: differs from what was known first, which stays;
+        ``refused``: not believed, nothing written.
+    reason : str
+        Why it was refused or superseded; empty otherwise.
+    underlying, session_date, event_at : optional
+        Of the snapshot, when it was believed.
+    contracts, rejected : int
+        Rows accepted and quarantined.
+    impossible : int
+        Quarantined rows that are errors; adjusted series are real, only not ours.
+    is_partial : bool
+        The source does not hold the whole chain.
+    findings : tuple of Finding
+        What was odd.
+    """
+
+    source: str
+    status: Status
+    reason: str = ""
+    underlying: str | None = None
+    session_date: date | None = None
+    event_at: datetime | None = None
+    contracts: int = 0
+    rejected: int = 0
+    impossible: int = 0
+    is_partial: bool = False
+    findings: tuple[Finding, ...] = ()
+
+
+def lake_of(settings: Settings) -> Lake:
+    """Open the configured lake."""
+    return open_lake(
+        settings.lake_root, s3_endpoint=settings.s3_endpoint, s3_region=settings.s3_region
+    )
+
+
+def provider_of(settings: Settings) -> ChainProvider:
+    """Build the configured provider; a live one is imported only when it is asked for."""
+    if settings.provider == "cboe":
+        from dealer_assets.providers.cboe_json import CboeProvider
+
+        return CboeProvider(base_url=settings.cboe_base_url)
+    from dealer_assets.providers.simulator.provider import SimulatorProvider
+
+    return SimulatorProvider(seed=settings.simulator_seed, density=settings.simulator_density)
+
+
+def import_files(lake: Lake, paths: Iterable[Path]) -> Iterator[Outcome]:
+    """Read chain files and store what can be believed, one outcome per chain.
+
+    Parameters
+    ----------
+    lake : Lake
+        Storage; must be writable.
+    paths : iterable of Path
+        Files or archives.
+
+    Yields
+    ------
+    Outcome
+        A refused file has status ``refused`` and a reason; it does not stop the others.
+
+    Raises
+    ------
+    LakeUnavailableError
+        When the lake cannot be written; raised before anything is read.
+    """
+    from dealer_assets.providers.files import read_chain_file
+
+    lake.require_writable()
+    for path in paths:
+        try:
+            snapshots = read_chain_file(path)
+            outcomes = [store_snapshot(lake, snapshot) for snapshot in snapshots]
+        except DealerError as error:
+            outcomes = [Outcome(source=path.name, status="refused", reason=str(error))]
+        yield from outcomes
+
+
+def store_snapshot(lake: Lake, snapshot: ChainSnapshot) -> Outcome:
+    """Store one snapshot: quarantine and source record first, the chain itself last.
+
+    A crash in between leaves no chain without its record; repeating the call finishes the work.
+
+    Parameters
+    ----------
+    lake : Lake
+        Storage.
+    snapshot : ChainSnapshot
+        As a provider delivered it.
+
+    Returns
+    -------
+    Outcome
+    """
+    symbol, day = snapshot.underlying, snapshot.session_date
+
+    def put(table: tables.Table, rows: pa.Table) -> None:
+        name = part_name(table, event_at=snapshot.event_at, sha256=snapshot.source_sha256)
+        write_part(lake, table, rows, underlying=symbol, session_date=day, name=name)
+
+    with exclusive(lake, tables.CHAIN_SNAPSHOTS, underlying=symbol, session_date=day):
+        rows, status = _merge(_held(lake, snapshot), snapshot.rows)
+        if snapshot.rejected.num_rows:
+            put(tables.REJECTED_ROWS, snapshot.rejected)
+        put(tables.CHAIN_SOURCES, _source_row(snapshot))
+        if status in {"stored", "merged"}:
+            put(tables.CHAIN_SNAPSHOTS, rows)
+    return Outcome(
+        source=snapshot.source_name,
+        status=status,
+        reason=_SUPERSEDED if status == "superseded" else "",
+        underlying=snapshot.underlying,
+        session_date=snapshot.session_date,
+        event_at=snapshot.event_at,
+        contracts=snapshot.rows.num_rows,
+        rejected=snapshot.rejected.num_rows,
+        impossible=snapshot.impossible,
+        is_partial=snapshot.is_partial,
+        findings=snapshot.findings,
+    )
+
+
+_SUPERSEDED = (
+    "another source of the same instant was known earlier and differs; it stays as it was known"
+)
+
+
+def _held(lake: Lake, snapshot: ChainSnapshot) -> pa.Table | None:
+    name = part_name(
+        tables.CHAIN_SNAPSHOTS, event_at=snapshot.event_at, sha256=snapshot.source_sha256
+    )
+    parts = list_parts(lake, tables.CHAIN_SNAPSHOTS, snapshot.underlying, snapshot.session_date)
+    found = next((part for part in parts if part.name == name), None)
+    return None if found is None else read_part(lake, tables.CHAIN_SNAPSHOTS, found)
+
+
+def _merge(held: pa.Table | None, new: pa.Table) -> tuple[pa.Table, Status]:
+    """Union by contract; of two rows of one contract the one known first stays."""
+    if held is None:
+        return new, "stored"
+    versions = pa.concat_tables([held, new]).sort_by("known_at")
+    first = versions["known_at"][0]
+    base_spot = versions.filter(pc.equal(versions["known_at"], first))["spot"][0].as_py()
+    spot = versions["spot"].to_numpy()
+    same_market = np.isnan(spot) | (np.abs(spot - (base_spot or np.nan)) <= _SPOT_TOLERANCE)
+    same_market |= np.array(pc.equal(versions["known_at"], first).to_numpy())
+    versions = versions.filter(pa.array(same_market))
+    symbols = np.array(versions["symbol"].to_pylist())
+    keep = np.sort(np.unique(symbols, return_index=True)[1])
+    merged = versions.take(pa.array(keep)).sort_by(
+        [(column, "ascending") for column in tables.CHAIN_SNAPSHOTS.key]
+    )
+    if not merged.equals(held.combine_chunks()) and not _same_rows(merged, held):
+        return merged, "merged"
+    return held, "held" if _same_quotes(held, new) else "superseded"
+
+
+def _same_rows(left: pa.Table, right: pa.Table) -> bool:
+    return bool(left.combine_chunks().equals(right.combine_chunks()))
+
+
+def _same_quotes(held: pa.Table, new: pa.Table) -> bool:
+    """Whether every new row stands in the held snapshot, its source and known_at aside."""
+    inside = held.filter(pc.is_in(held["symbol"], new["symbol"].combine_chunks()))
+    ignored = ("known_at", "provider")
+    return _same_rows(inside.drop_columns(ignored), new.drop_columns(ignored))
+
+
+def _source_row(snapshot: ChainSnapshot) -> pa.Table:
+    row = {
+        "underlying": snapshot.underlying,
+        "session_date": snapshot.session_date,
+        "event_at": snapshot.event_at,
+        "known_at": snapshot.known_at,
+        "provider": snapshot.provider,
+        "source_name": snapshot.source_name,
+        "source_sha256": snapshot.source_sha256,
+        "contracts": snapshot.rows.num_rows,
+        "rejected": snapshot.rejected.num_rows,
+        "is_partial": snapshot.is_partial,
+        "findings": [finding.code for finding in snapshot.findings],
+        "findings_text": "; ".join(finding.text for finding in snapshot.findings),
+    }
+    return pa.Table.from_pylist([row], schema=tables.CHAIN_SOURCES.schema)
+
+
+def collect(
+    lake: Lake,
+    provider: ChainProvider,
+    *,
+    symbol: str,
+    session_date: date,
+    now: datetime,
+    per_session: int,
+    on_step: Callable[[int, int], None] | None = None,
+) -> list[Outcome]:
+    """Bring one partition's chains up to date from the provider.
+
+    The running session gets the newest snapshot; a past one is left as it is held, or built whole
+    when nothing is held and the provider can replay.
+
+    Parameters
+    ----------
+    lake : Lake
+        Storage.
+    provider : ChainProvider
+        Where new snapshots come from.
+    symbol : str
+        Registry symbol.
+    session_date : datetime.date
+        Partition.
+    now : datetime.datetime
+        UTC now: decides which of the two cases it is.
+    per_session : int
+        Snapshots a replayed session gets.
+    on_step : callable, optional
+        Called with (done, total).
+
+    Returns
+    -------
+    list of Outcome
+        Empty when nothing was due.
+
+    Raises
+    ------
+    NoDataError
+        When nothing is held and the provider cannot replay a past session.
+    """
+    asset = underlying(symbol)
+    due = _due(lake, provider, asset, session_date=session_date, now=now, per_session=per_session)
+    outcomes = []
+    for step, instant in enumerate(due):
+        snapshot = provider.snapshot(asset, at=instant)
+        if snapshot.session_date != session_date:
+            raise NoDataError(
+                f"asked {provider.name} for {symbol} {session_date}, but its quotes are of "
+                f"session {snapshot.session_date}: nothing was stored; ask for that partition"
+            )
+        outcomes.append(store_snapshot(lake, snapshot))
+        if on_step:
+            on_step(step + 1, len(due))
+    return outcomes
+
+
+def _due(
+    lake: Lake,
+    provider: ChainProvider,
+    asset: Underlying,
+    *,
+    session_date: date,
+    now: datetime,
+    per_session: int,
+) -> list[datetime]:
+    """Instants to ask the provider for."""
+    now = now.astimezone(UTC)
+    if sessions.session_of(asset.calendar, now) == session_date and _is_live(asset, now):
+        return [now.replace(second=0, microsecond=0)]
+    if list_parts(lake, tables.CHAIN_SNAPSHOTS, asset.symbol, session_date):
+        return []
+    if sessions.session_open(asset.calendar, session_date) > now:
+        raise NoDataError(f"session {session_date} of {asset.symbol} has not opened yet")
+    if not provider.can_replay:
+        raise NoDataError(
+            f"no chain of {asset.symbol} is held for {session_date}, and provider "
+            f"{provider.name!r} cannot answer for the past: import a file of that day "
+            "(dealer import FILE), or choose a partition that `dealer status` lists"
+        )
+    from dealer_assets.providers.simulator.provider import snapshot_times
+
+    times = snapshot_times(asset, session_date, per_session=per_session)
+    return [at for at in times if at <= now]
+
+
+def _is_live(asset: Underlying, now: datetime) -> bool:
+    """Quotes move, or stood still less than a tick's lag ago."""
+    return sessions.is_open(asset.calendar, now) or sessions.is_open(
+        asset.calendar, now - timedelta(minutes=2)
+    )

@@ -1,0 +1,70 @@
+"""Publishing the warehouse: dbt builds in its own file, readers see only complete ones.
+
+Belongs here: where dbt builds and how the result replaces the published file. Does not belong here:
+models (`dbt_project`), or when they run (`dbt`). A DuckDB file admits one writing process and locks
+readers out while it does; a rename does neither.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from dealer_assets.settings import PROJECT, Settings
+
+DBT_PROJECT = PROJECT / "dbt_project"
+
+
+def build_path(settings: Settings) -> Path:
+    """Return the file dbt builds in: beside the published one, so that the rename is atomic."""
+    published = settings.warehouse
+    return published.with_name(f".{published.stem}.build.duckdb")
+
+
+def dbt_environment(settings: Settings) -> dict[str, str]:
+    """Return the variables the dbt project reads; see `dbt_project/profiles.yml`."""
+    environment = {
+        "DEALER_LAKE_URI": settings.lake_root,
+        "DEALER_WAREHOUSE_BUILD": str(build_path(settings)),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    }
+    if settings.s3_endpoint:
+        environment["DEALER_S3_ENDPOINT"] = settings.s3_endpoint
+    if settings.s3_region:
+        environment["DEALER_S3_REGION"] = settings.s3_region
+    return environment
+
+
+def dbt_executable() -> str:
+    """Return the dbt command of this Python environment."""
+    beside = Path(sys.executable).with_name("dbt")
+    return str(beside) if beside.exists() else (shutil.which("dbt") or "dbt")
+
+
+def start_build(settings: Settings) -> Mapping[str, str]:
+    """Clear an earlier, unfinished build and return dbt's environment."""
+    target = build_path(settings)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in (target, target.with_name(target.name + ".wal")):
+        leftover.unlink(missing_ok=True)
+    return dbt_environment(settings)
+
+
+def publish(settings: Settings) -> Path:
+    """Replace the published warehouse by the finished build, in one rename.
+
+    Returns
+    -------
+    Path
+        The published file.
+    """
+    import duckdb
+
+    source, target = build_path(settings), settings.warehouse
+    with duckdb.connect(str(source)) as connection:
+        connection.execute("checkpoint")
+    os.replace(source, target)  # noqa: PTH105  same call, and the atomicity is the point
+    return target

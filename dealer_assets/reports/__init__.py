@@ -1,0 +1,1 @@
+"""Pictures and words for people: what results look like, never how they are computed."""

@@ -1,0 +1,165 @@
+"""Pictures of results as PNG bytes.
+
+Belongs here: drawing. Does not belong here: computing what is drawn, or where the bytes go.
+matplotlib is imported inside: it costs a second, and most commands draw nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_LONG, _SHORT, _INK, _MUTED = "#1b7f79", "#b3412c", "#1f2933", "#7b8794"
+_STRIKES_SHOWN = 0.08
+"""By-strike bars are drawn within 8 % of spot: further out they are too small to see."""
+
+
+def markdown_image(png: bytes, *, title: str = "") -> str:
+    """Wrap PNG bytes as a Markdown image that needs no file and no server."""
+    return f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})"
+
+
+def profile_picture(profile: pa.Table, levels: pa.Table, *, dpi: int = 80) -> bytes:
+    """Draw net dealer gamma over spot levels, with spot, the flips and the walls.
+
+    Parameters
+    ----------
+    profile : pyarrow.Table
+        One snapshot, `tables.GAMMA_PROFILE` schema; zero rows draw an empty frame that says so.
+    levels : pyarrow.Table
+        Its `tables.EXPOSURE_LEVELS` row.
+    dpi : int
+        Dots per inch; the figure is 7.5 by 3.6 inches.
+
+    Returns
+    -------
+    bytes
+        PNG.
+    """
+    figure, axes = _frame()
+    if profile.num_rows == 0 or levels.num_rows == 0:
+        return _unavailable(figure, axes, "no contract counts: no profile", dpi=dpi)
+    row = levels.to_pylist()[0]
+    spot_level = profile["spot_level"].to_numpy()
+    unit, word = _unit(profile["gamma_exposure_usd_per_pct"].to_numpy())
+    gamma = profile["gamma_exposure_usd_per_pct"].to_numpy() / unit
+    axes.plot(spot_level, gamma, color=_INK, linewidth=1.6)
+    axes.fill_between(spot_level, gamma, 0.0, where=gamma > 0, color=_LONG, alpha=0.25)
+    axes.fill_between(spot_level, gamma, 0.0, where=gamma < 0, color=_SHORT, alpha=0.25)
+    axes.axhline(0.0, color=_MUTED, linewidth=0.8)
+    axes.set_xlim(spot_level[0], spot_level[-1])
+    _mark(axes, row["spot"], f"spot {row['spot']:,.6g}", color=_INK, height=0.97, dashed=False)
+    if row["flip_price"] is not None:
+        label = f"flip {row['flip_price']:,.6g} ({row['flip_status']})"
+        _mark(axes, row["flip_price"], label, color="#6b4fa0", height=0.88)
+    for name, color, height in (("call_wall", _LONG, 0.79), ("put_wall", _SHORT, 0.70)):
+        if row[name] is not None and spot_level[0] < row[name] < spot_level[-1]:
+            label = f"{name.replace('_', ' ')} {row[name]:,.6g}"
+            _mark(axes, row[name], label, color=color, height=height)
+    axes.set_xlabel("spot level [USD]")
+    axes.set_ylabel(f"dealer gamma [{word} USD per 1 %]")
+    axes.set_title(_title("Gamma profile", row), fontsize=10, loc="left")
+    return _png(figure, dpi=dpi)
+
+
+def strike_picture(exposure: pa.Table, *, dpi: int = 80) -> bytes:
+    """Draw dealer gamma by strike: calls up, puts down, all expiries.
+
+    Parameters
+    ----------
+    exposure : pyarrow.Table
+        One snapshot, `tables.DEALER_EXPOSURE` schema.
+    dpi : int
+        Dots per inch.
+
+    Returns
+    -------
+    bytes
+        PNG.
+    """
+    figure, axes = _frame()
+    if exposure.num_rows == 0:
+        return _unavailable(figure, axes, "no contract counts", dpi=dpi)
+    row = exposure.slice(0, 1).to_pylist()[0]
+    strike = exposure["strike"].to_numpy()
+    gamma = exposure["gamma_exposure_usd_per_pct"].to_numpy()
+    near = np.abs(strike / row["spot"] - 1.0) <= _STRIKES_SHOWN
+    unit, word = _unit(gamma[near])
+    levels, where = np.unique(strike[near], return_inverse=True)
+    is_call = np.array(exposure["right"].to_pylist())[near] == "call"
+    width = float(np.clip(380.0 / max(levels.size, 1), 0.6, 8.0))  # points; the axes are 420 wide
+    for side, color, label in ((is_call, _LONG, "calls"), (~is_call, _SHORT, "puts")):
+        height = np.bincount(where, weights=np.where(side, gamma[near], 0.0)) / unit
+        # one collection instead of one patch per strike: a tenth of the drawing time
+        axes.vlines(levels, 0.0, height, color=color, linewidth=width, alpha=0.8, label=label)
+    axes.axhline(0.0, color=_MUTED, linewidth=0.8)
+    _mark(axes, row["spot"], f"spot {row['spot']:,.6g}", color=_INK, height=0.97, dashed=False)
+    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    axes.set_xlabel("strike [USD]")
+    axes.set_ylabel(f"dealer gamma [{word} USD per 1 %]")
+    axes.set_title(_title("Gamma by strike", row), fontsize=10, loc="left")
+    return _png(figure, dpi=dpi)
+
+
+def _frame() -> tuple[Figure, Axes]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.5, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)
+    axes.xaxis.set_major_formatter("{x:,.6g}")
+    return figure, axes
+
+
+def _mark(
+    axes: Axes, x: float, label: str, *, color: str, height: float, dashed: bool = True
+) -> None:
+    axes.axvline(x, color=color, linewidth=1.0, linestyle="--" if dashed else "-")
+    low, high = axes.get_xlim()
+    right_half = x > 0.5 * (low + high)
+    axes.annotate(
+        label,
+        (x, height),
+        xycoords=("data", "axes fraction"),
+        xytext=(-4 if right_half else 4, 0),
+        textcoords="offset points",
+        ha="right" if right_half else "left",
+        va="top",
+        fontsize=8,
+        color=color,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1.0},
+    )
+
+
+def _unit(values: Any) -> tuple[float, str]:
+    """Choose billions or millions, whichever the largest value reads better in."""
+    largest = float(np.max(np.abs(values), initial=0.0))
+    return (1e9, "bn") if largest >= 1e9 else (1e6, "m")
+
+
+def _title(what: str, row: dict[str, Any]) -> str:
+    stamp = row["event_at"].strftime("%Y-%m-%d %H:%M UTC")
+    return f"{what}: {row['underlying']} {stamp}, model {row['model']}"
+
+
+def _unavailable(figure: Figure, axes: Axes, why: str, *, dpi: int) -> bytes:
+    axes.text(0.5, 0.5, why, ha="center", va="center", transform=axes.transAxes, color=_MUTED)
+    return _png(figure, dpi=dpi)
+
+
+def _png(figure: Figure, *, dpi: int) -> bytes:
+    buffer = io.BytesIO()
+    # No software stamp: the same rows draw the same bytes
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    return buffer.getvalue()

@@ -1,0 +1,142 @@
+"""Tables and lines for the terminal.
+
+Belongs here: rich renderables of results. Does not belong here: commands, or computing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from dealer_assets.ingest import Outcome
+from dealer_assets.reports.wording import price, usd
+
+_STATUS_STYLE = {
+    "stored": "green",
+    "merged": "green",
+    "held": "dim",
+    "superseded": "yellow",
+    "refused": "red",
+}
+
+
+def levels_view(document: Mapping[str, Any]) -> RenderableType:
+    """Show one levels document, the way a trader reads it."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column()
+    for label, value in _level_lines(document):
+        table.add_row(label, value)
+    title = Text.assemble(
+        (document["underlying"], "bold"),
+        f"  {document['as_of'][:16].replace('T', ' ')} UTC  model {document['model']}",
+    )
+    return Group(title, table)
+
+
+def _level_lines(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    flip, walls, quality = document["flip"], document["walls"], document["quality"]
+    crossings = ", ".join(price(crossing) for crossing in flip["all"]) or "none within 15 % of spot"
+    used = f"{document['contracts_used']:,} of {document['contracts']:,} contracts"
+    rejected = ", ".join(f"{reason} {n:,}" for reason, n in document["rejected"].items())
+    share = document["zero_dte_share"]
+    verdict = "publishable" if quality["is_publishable"] else "NOT publishable: "
+    return [
+        ("spot", f"{price(document['spot'])}  ({document['spot_source']})"),
+        ("net gamma", f"{usd(document['net_gamma_exposure_usd_per_pct'])} USD per 1 %"),
+        ("  calls", usd(document["call_gamma_exposure_usd_per_pct"])),
+        ("  puts", usd(document["put_gamma_exposure_usd_per_pct"])),
+        ("zero gamma (flip)", f"{price(flip['price'])}  ({flip['status']})"),
+        ("  all crossings", crossings),
+        ("call wall, put wall", f"{price(walls['call'])}, {price(walls['put'])}  (net by strike)"),
+        ("  by side", f"{price(walls['call_side'])}, {price(walls['put_side'])}"),
+        ("absolute gamma", price(walls["absolute_gamma"])),
+        ("max pain", f"{price(walls['max_pain'])}  (nearest expiry)"),
+        ("net delta", f"{usd(document['net_delta_exposure_usd'])} USD"),
+        ("net vanna", f"{usd(document['net_vanna_exposure_usd_per_vol_pt'])} USD per vol point"),
+        ("net charm", f"{usd(document['net_charm_exposure_usd_per_day'])} USD per day"),
+        ("net volga", f"{usd(document['net_volga_exposure_usd_per_vol_pt2'])} USD per vol point²"),
+        ("0DTE share", "n/a" if share is None else f"{share:.1%} of gross gamma"),
+        ("in the sums", f"{used}, {len(document['expiries'])} expiries"),
+        ("left out", rejected or "nothing"),
+        (
+            "quality",
+            f"{verdict}{', '.join(quality['reasons'])}"
+            f" (two-sided {quality['two_sided_share']:.1%}, "
+            f"determined OI {quality['determined_oi_share']:.1%})",
+        ),
+    ]
+
+
+def outcomes_view(outcomes: Sequence[Outcome]) -> RenderableType:
+    """Show what became of imported files: a line per chain, its findings below it."""
+    lines = Table.grid(padding=(0, 1))
+    for _ in range(3):
+        lines.add_column(no_wrap=True)
+    lines.add_column(overflow="fold")
+    for o in outcomes:
+        lines.add_row(Text(o.status, style=_STATUS_STYLE[o.status]), *_where(o), _oddities(o))
+    counts: Counter[str] = Counter(o.status for o in outcomes)
+    total = ", ".join(f"{counts[status]} {status}" for status in _STATUS_STYLE if counts[status])
+    return Group(lines, f"{len(outcomes)} chains: {total}")
+
+
+def _where(outcome: Outcome) -> tuple[str, str]:
+    if outcome.event_at is None:
+        return "", ""
+    rejected = f" ({outcome.rejected:,} rejected)" if outcome.rejected else ""
+    return (
+        f"{outcome.underlying} {outcome.event_at:%Y-%m-%d %H:%M}Z",
+        f"{outcome.contracts:,}{rejected}",
+    )
+
+
+def _oddities(outcome: Outcome) -> str:
+    findings = ", ".join(finding.code for finding in outcome.findings)
+    return " ".join(part for part in (outcome.source, findings, outcome.reason) if part)
+
+
+def held_view(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Show what the lake holds, one line per underlying and table."""
+    table = Table(title="lake", title_justify="left")
+    for column in ("underlying", "table", "first session", "last session", "newest part"):
+        table.add_column(column)
+    table.add_column("sessions", justify="right")
+    for row in rows:
+        table.add_row(
+            row["underlying"],
+            row["table"],
+            str(row["first"]),
+            str(row["last"]),
+            row["newest"],
+            f"{row['sessions']:,}",
+        )
+    return table
+
+
+def levels_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Show one line of levels per underlying and session."""
+    table = Table(title="levels at each session's last snapshot", title_justify="left")
+    for column in ("underlying", "session", "flip status"):
+        table.add_column(column)
+    for column in ("spot", "net gamma / 1 %", "flip", "call wall", "put wall", "contracts"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        gamma = row["net_gamma_exposure_usd_per_pct"]
+        table.add_row(
+            row["underlying"],
+            str(row["session_date"]),
+            row["flip_status"],
+            price(row["spot"]),
+            Text(usd(gamma), style="green" if gamma > 0 else "red"),
+            price(row["flip_price"]),
+            price(row["call_wall"]),
+            price(row["put_wall"]),
+            f"{row['contracts_used']:,}",
+        )
+    return table

@@ -1,0 +1,118 @@
+"""Levels in words and JSON: one vocabulary for the command line, the asset pages and the docs.
+
+Belongs here: naming and formatting of results. Does not belong here: computing them.
+The JSON of `dealer levels` is a public contract: `docs/levels_json.md`, kept by a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from dealer_assets.domain.conventions import SUMMARY
+
+
+def usd(value: float | None) -> str:
+    """Format dollars for people: ``+1.23 bn``, ``-45.6 m``; ``n/a`` for None."""
+    if value is None:
+        return "n/a"
+    for unit, word in ((1e9, "bn"), (1e6, "m"), (1e3, "k")):
+        if abs(value) >= unit:
+            return f"{value / unit:+,.2f} {word}"
+    return f"{value:+,.2f}"
+
+
+def price(value: float | None) -> str:
+    """Format a price level for people; ``n/a`` for None."""
+    return "n/a" if value is None else f"{value:,.2f}"
+
+
+def levels_document(
+    row: Mapping[str, Any], *, rejected: Mapping[str, int], expiries: list[str]
+) -> dict[str, Any]:
+    """Lay one row of `tables.EXPOSURE_LEVELS` out as the public JSON document.
+
+    Parameters
+    ----------
+    row : mapping
+        The row, as `pyarrow.Table.to_pylist` gives it.
+    rejected : mapping of str to int
+        Contracts that are not in the sums, by reason.
+    expiries : list of str
+        Live expiry dates in the sums, ISO, ascending.
+
+    Returns
+    -------
+    dict
+        JSON-ready; keys and their meaning are in `docs/levels_json.md`.
+    """
+    sums = (
+        "net_gamma_exposure_usd_per_pct",
+        "call_gamma_exposure_usd_per_pct",
+        "put_gamma_exposure_usd_per_pct",
+        "gross_gamma_exposure_usd_per_pct",
+        "net_delta_exposure_usd",
+        "net_vanna_exposure_usd_per_vol_pt",
+        "net_charm_exposure_usd_per_day",
+        "net_volga_exposure_usd_per_vol_pt2",
+    )
+    return {
+        "underlying": row["underlying"],
+        "session_date": row["session_date"].isoformat(),
+        "as_of": row["event_at"].isoformat(),
+        "known_at": row["known_at"].isoformat(),
+        "spot": row["spot"],
+        "spot_source": row["spot_source"],
+        "contracts": row["contracts"],
+        "contracts_used": row["contracts_used"],
+        "rejected": dict(sorted(rejected.items())),
+        **{name: row[name] for name in sums},
+        "flip": {
+            "price": row["flip_price"],
+            "status": row["flip_status"],
+            "pct": row["flip_pct"],
+            "all": row["flip_prices"],
+            "slopes": row["flip_slopes"],
+        },
+        "walls": {
+            "call": row["call_wall"],
+            "put": row["put_wall"],
+            "call_side": row["call_side_wall"],
+            "put_side": row["put_side_wall"],
+            "absolute_gamma": row["absolute_gamma_strike"],
+            "max_pain": row["max_pain"],
+        },
+        "zero_dte_share": row["zero_dte_share"],
+        "expiries": expiries,
+        "quality": {
+            "is_publishable": row["is_publishable"],
+            "reasons": row["quality_reasons"],
+            "is_partial": row["is_partial"],
+            "two_sided_share": row["two_sided_share"],
+            "determined_oi_share": row["determined_oi_share"],
+        },
+        "model": row["model"],
+        "conventions": SUMMARY,
+    }
+
+
+def level_metadata(levels: pa.Table) -> dict[str, Any]:
+    """Say the headline numbers of the newest snapshot on an asset's page."""
+    if levels.num_rows == 0:
+        return {"levels": "none: no live contract"}
+    row = levels.to_pylist()[0]
+    return {
+        "spot": row["spot"],
+        "net_gamma_usd_per_pct": row["net_gamma_exposure_usd_per_pct"],
+        "net_gamma": f"{usd(row['net_gamma_exposure_usd_per_pct'])} USD per 1 %",
+        "flip": price(row["flip_price"]),
+        "flip_status": row["flip_status"],
+        "call_wall": price(row["call_wall"]),
+        "put_wall": price(row["put_wall"]),
+        "max_pain": price(row["max_pain"]),
+        "contracts_used": row["contracts_used"],
+        "is_publishable": row["is_publishable"],
+        "quality_reasons": ", ".join(row["quality_reasons"]) or "none",
+    }

@@ -1,0 +1,231 @@
+"""Runs jobs of the asset graph in this process, for commands that wait for the result.
+
+Belongs here: picking partitions, running them one by one, keeping each run in the Dagster instance
+so that the UI shows it. Does not belong here: what a job does (`defs`) or how progress is drawn.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dealer_assets.errors import BadInputError
+from dealer_assets.settings import PROJECT, settings
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from dealer_assets.lake.storage import Lake
+    from dealer_assets.underlyings import Underlying
+
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""Keeps Dagster's own log out of the terminal; the instance keeps every event for the UI."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished run.
+
+    Parameters
+    ----------
+    name : str
+        Job, or lane and job.
+    partition : str
+        Partition key; empty for an unpartitioned job.
+    is_success : bool
+        Every asset was materialized and no blocking check failed.
+    checks_passed, checks_failed, checks_warned : int
+        Asset checks: held, failed blocking ones, failed ones that only warn.
+    problems : tuple of str
+        What failed, in words.
+    metadata : dict
+        Asset key to its materialization's metadata values.
+    """
+
+    name: str
+    partition: str
+    is_success: bool
+    checks_passed: int = 0
+    checks_failed: int = 0
+    checks_warned: int = 0
+    problems: tuple[str, ...] = ()
+    metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def dagster_home() -> Path:
+    """Return the Dagster instance folder, made ready and exported for this process."""
+    home = Path(os.environ.get("DAGSTER_HOME") or settings().data / "dagster")
+    (home / ".nux").mkdir(parents=True, exist_ok=True)
+    # The UI greets with a sign-up dialog unless this file says it was seen
+    (home / ".nux" / "nux.yaml").write_text("seen: 1\n")
+    config = home / "dagster.yaml"
+    if not config.exists():
+        config.write_text((PROJECT / "dagster.yaml").read_text())
+    os.environ["DAGSTER_HOME"] = str(home)
+    return home
+
+
+def with_lanes(*symbols: str) -> None:
+    """Make sure underlyings have lanes in this process, whatever the configuration lists."""
+    wanted = dict.fromkeys((*settings().lanes, *symbols))
+    os.environ["DEALER_UNDERLYINGS"] = ",".join(wanted)
+    settings.cache_clear()
+
+
+def sessions_to_run(
+    lane: Underlying, first: date, *, last: date, collect: bool = False
+) -> list[date]:
+    """Return the sessions of a lane that have chains, or with `collect` all sessions, in a range.
+
+    Raises
+    ------
+    BadInputError
+        When there is none; the message says what to do.
+    """
+    from dealer_assets import tables
+    from dealer_assets.domain.sessions import sessions_between
+    from dealer_assets.ingest import lake_of
+    from dealer_assets.lake.reader import sessions_held
+
+    held = sessions_held(lake_of(settings()), tables.CHAIN_SNAPSHOTS, lane.symbol)
+    wanted = sessions_between(lane.calendar, first, last) if collect else held
+    days = [day for day in wanted if first <= day <= last]
+    if not days:
+        raise BadInputError(
+            f"no chain of {lane.symbol} is held from {first} to {last}: import files first "
+            "(dealer import FILE ...), or add --collect to ask the provider"
+        )
+    return days
+
+
+def holdings(lake: Lake) -> list[dict[str, Any]]:
+    """Return what the lake holds: one entry per underlying and table, for `dealer status`."""
+    from dealer_assets.lake.reader import latest_part, sessions_held, underlyings_held
+    from dealer_assets.tables import TABLES
+
+    rows = []
+    for table in TABLES:
+        for symbol in underlyings_held(lake, table):
+            days = sessions_held(lake, table, symbol)
+            newest = latest_part(lake, table, symbol)
+            rows.append(
+                {
+                    "underlying": symbol,
+                    "table": table.name,
+                    "first": days[0],
+                    "last": days[-1],
+                    "newest": newest.name if newest else "none",
+                    "sessions": len(days),
+                }
+            )
+    return sorted(rows, key=lambda row: row["underlying"])
+
+
+def run_partitions(
+    symbols: Sequence[str], partitions: Sequence[date], *, rebuild: bool = False
+) -> Iterator[Run]:
+    """Materialize every table of some lanes, one run per partition.
+
+    Parameters
+    ----------
+    symbols : sequence of str
+        Registry symbols that share a calendar.
+    partitions : sequence of datetime.date
+        Sessions, in the order to run.
+    rebuild : bool
+        Compute every part anew.
+
+    Yields
+    ------
+    Run
+        As each finishes. A partition that a blocking check stops is a failed `Run`, not an
+        exception.
+    """
+    import dagster as dg
+
+    with_lanes(*symbols)
+    dagster_home()
+    from dealer_assets.definitions import defs
+    from dealer_assets.defs.jobs import SESSION_TABLES, job_name
+    from dealer_assets.underlyings import underlying
+
+    job = defs.resolve_job_def(job_name("session", underlying(symbols[0]).calendar))
+    keys = [dg.AssetKey([s, table.name]) for s in symbols for table in SESSION_TABLES]
+    config: dict[str, Any] = dict(_QUIET)
+    if rebuild:
+        ops = {key.to_python_identifier(): {"config": {"rebuild": True}} for key in keys}
+        config["ops"] = ops
+    with dg.DagsterInstance.get() as instance:
+        for day in partitions:
+            result = job.execute_in_process(
+                partition_key=day.isoformat(),
+                instance=instance,
+                asset_selection=keys,
+                run_config=config,
+                raise_on_error=False,
+            )
+            yield _summary(result, "+".join(symbols), day.isoformat())
+
+
+def run_marts() -> Run:
+    """Build and publish the marts."""
+    import dagster as dg
+
+    dagster_home()
+    from dealer_assets.definitions_marts import defs
+
+    with dg.DagsterInstance.get() as instance:
+        result = defs.resolve_job_def("marts").execute_in_process(
+            instance=instance, run_config=_QUIET, raise_on_error=False
+        )
+    return _summary(result, "marts", "")
+
+
+def _summary(result: dg.ExecuteInProcessResult, name: str, partition: str) -> Run:
+    import dagster as dg
+
+    evaluations = result.get_asset_check_evaluations()
+    blocked = [e for e in evaluations if not e.passed and e.severity.value == "ERROR"]
+    warned = [e for e in evaluations if not e.passed and e.severity.value != "ERROR"]
+    problems = [
+        f"{'/'.join(e.asset_key.path)} {e.check_name}: {e.description or 'failed'}" for e in blocked
+    ]
+    if not result.success and not problems:
+        problems = [
+            _innermost(event.step_failure_data.error)
+            for event in result.all_events
+            if event.event_type == dg.DagsterEventType.STEP_FAILURE
+        ]
+    metadata = {
+        "/".join(event.asset_key.path): {
+            key: value.value for key, value in event.materialization.metadata.items()
+        }
+        for event in result.get_asset_materialization_events()
+        if event.asset_key is not None
+    }
+    return Run(
+        name=name,
+        partition=partition,
+        is_success=result.success,
+        checks_passed=sum(e.passed for e in evaluations),
+        checks_failed=len(blocked),
+        checks_warned=len(warned),
+        problems=tuple(problems),
+        metadata=metadata,
+    )
+
+
+def _innermost(error: Any) -> str:
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return "unknown failure" if error is None else str(error.message).strip()
+
+
+if __name__ == "__main__":
+    # `make dev` and `make defs` call this: the instance folder must exist before Dagster starts
+    dagster_home()

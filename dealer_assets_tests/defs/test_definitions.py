@@ -1,0 +1,144 @@
+"""The asset graph: what exists, what depends on what, what runs when."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+import pytest
+
+from dealer_assets.definitions import defs
+from dealer_assets.defs.partitions import partitions_of
+from dealer_assets.defs.schedules import end_of_day_tick, intraday_tick
+from dealer_assets.domain import sessions
+from dealer_assets.domain.sessions import NEW_YORK, sessions_between
+from dealer_assets.tables import TABLES
+
+LINEAGE = {
+    "chain_snapshots": set(),
+    "contract_greeks": {"chain_snapshots"},
+    "dealer_exposure": {"contract_greeks"},
+    "gamma_profile": {"contract_greeks"},
+    "exposure_levels": {"chain_snapshots", "contract_greeks", "gamma_profile"},
+    "volume_deltas": {"chain_snapshots"},
+    "daily_history": {"chain_snapshots", "volume_deltas", "contract_greeks"},
+}
+LANES = ("SPX", "SPY", "BTC")
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return defs.resolve_asset_graph()
+
+
+def test_every_lane_has_the_same_tables_and_lineage(graph) -> None:
+    for lane in LANES:
+        for table, sources in LINEAGE.items():
+            node = graph.get(dg.AssetKey([lane, table]))
+            assert node.parent_keys == {dg.AssetKey([lane, s]) for s in sources}
+            assert node.group_name == lane.lower()
+    assert len(list(graph.materializable_asset_keys)) == len(LANES) * len(LINEAGE)
+
+
+def test_every_asset_is_a_table_of_the_dictionary_and_carries_its_schema_check(graph) -> None:
+    names = {table.name for table in TABLES}
+    for key in graph.materializable_asset_keys:
+        assert key.path[-1] in names
+        checks = {check.name for check in graph.get_check_keys_for_assets({key})}
+        assert "schema" in checks
+
+
+def test_lanes_of_a_calendar_share_one_partitions_definition(graph) -> None:
+    spx = graph.get(dg.AssetKey(["SPX", "exposure_levels"])).partitions_def
+    spy = graph.get(dg.AssetKey(["SPY", "exposure_levels"])).partitions_def
+    btc = graph.get(dg.AssetKey(["BTC", "exposure_levels"])).partitions_def
+    assert spx == spy != btc
+
+
+def test_partitions_are_exactly_the_sessions() -> None:
+    now = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    keys = partitions_of("XNYS").get_partition_keys(current_time=now)
+    expected = sessions_between("XNYS", date(2022, 1, 1), date(2026, 11, 20))
+    assert keys[0] == "2022-01-03"
+    assert [date.fromisoformat(k) for k in keys] == expected
+
+
+def test_partitions_of_a_24_7_calendar_are_utc_days() -> None:
+    now = datetime(2026, 11, 21, 0, 30, tzinfo=UTC)  # a Saturday
+    assert partitions_of("24/7").get_partition_keys(current_time=now)[-1] == "2026-11-21"
+
+
+def test_one_job_serves_every_lane_of_a_calendar() -> None:
+    job = defs.resolve_job_def("intraday_xnys")
+    lanes = {key.path[0] for key in job.asset_layer.selected_asset_keys}
+    assert lanes == {"SPX", "SPY"}
+    assert len(job.asset_layer.selected_asset_keys) == 10
+
+
+@pytest.mark.parametrize(
+    ("at", "partition"),
+    [
+        ("2026-11-20T14:30:00", "2026-11-20"),  # the open, New York winter time
+        ("2026-11-20T21:15:00", "2026-11-20"),  # last quotes
+        ("2026-07-17T13:30:00", "2026-07-17"),  # the open, summer time
+        ("2026-11-27T18:15:00", "2026-11-27"),  # last quotes of an early close
+    ],
+)
+def test_minute_tick_requests_todays_partition_while_options_quote(at: str, partition: str) -> None:
+    instant = datetime.fromisoformat(at).replace(tzinfo=UTC)
+    request = intraday_tick("XNYS", instant, job="intraday_xnys")
+    assert isinstance(request, dg.RunRequest)
+    assert request.partition_key == partition
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        "2026-11-20T14:29:00",  # before the open
+        "2026-11-20T21:16:00",  # after the last quotes
+        "2026-11-27T18:16:00",  # after an early close
+        "2026-11-26T16:00:00",  # Thanksgiving
+        "2026-11-21T16:00:00",  # Saturday
+    ],
+)
+def test_minute_tick_skips_with_a_reason_while_closed(at: str) -> None:
+    instant = datetime.fromisoformat(at).replace(tzinfo=UTC)
+    skip = intraday_tick("XNYS", instant, job="intraday_xnys")
+    assert isinstance(skip, dg.SkipReason)
+    assert "closed" in skip.skip_message
+
+
+def matches(cron: str, instant: datetime) -> bool:
+    """Tell whether a plain cron line (numbers, ranges, stars) fires at a local minute."""
+    minute, hour, _, _, weekday = cron.split()
+    for field, value in (
+        (minute, instant.minute),
+        (hour, instant.hour),
+        (weekday, instant.isoweekday()),
+    ):
+        low, _, high = field.partition("-")
+        if field != "*" and not int(low) <= value <= int(high or low):
+            return False
+    return True
+
+
+@pytest.mark.parametrize("day", ["2026-03-06", "2026-03-09", "2026-10-30", "2026-11-02"])
+def test_cron_proposes_each_minute_of_a_session_once_across_daylight_saving(day: str) -> None:
+    schedule = defs.resolve_schedule_def("every_minute_xnys")
+    assert schedule.execution_timezone == "America/New_York"
+    midnight = datetime.fromisoformat(day).replace(tzinfo=NEW_YORK)
+    minutes = [midnight + timedelta(minutes=m) for m in range(24 * 60)]
+    fired = [m for m in minutes for cron in schedule.cron_schedule if matches(cron, m)]
+    assert len(fired) == len(set(fired)) == 406  # 09:30 to 16:15, both included
+    assert all(sessions.is_open("XNYS", m.astimezone(UTC)) for m in fired)
+
+
+def test_end_of_day_requests_the_session_that_ended_and_skips_holidays() -> None:
+    friday = datetime(2026, 11, 20, 21, 20, tzinfo=UTC)
+    thanksgiving = datetime(2026, 11, 26, 21, 20, tzinfo=UTC)
+    request = end_of_day_tick("XNYS", friday, job="session_xnys")
+    assert request.partition_key == "2026-11-20"
+    assert isinstance(end_of_day_tick("XNYS", thanksgiving, job="session_xnys"), dg.SkipReason)
+
+
+def test_end_of_day_of_a_24_7_calendar_requests_the_day_before() -> None:
+    midnight = datetime(2026, 11, 21, 0, 5, tzinfo=UTC)
+    assert end_of_day_tick("24/7", midnight, job="session_always").partition_key == "2026-11-20"

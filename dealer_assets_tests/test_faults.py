@@ -1,0 +1,94 @@
+"""Kill any process at any point, run anything twice or at once: same bytes."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+BACKFILL = ("backfill", "--underlying", "SPX", "--from", "2023-05-01", "--to", "2023-05-31")
+KILLS = 4
+
+
+def start(data: Path, *arguments: object) -> subprocess.Popen[bytes]:
+    environment = {
+        **os.environ,
+        "DEALER_DATA_DIR": str(data),
+        "DAGSTER_HOME": str(data / "dagster"),
+        "DEALER_UNDERLYINGS": "SPX",
+    }
+    command = [sys.executable, "-m", "dealer_assets.cli", *map(str, arguments)]
+    return subprocess.Popen(
+        command,
+        cwd=PROJECT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def finish(process: subprocess.Popen[bytes]) -> None:
+    _, said = process.communicate(timeout=240)
+    assert process.returncode == 0, said.decode()
+
+
+def parts(data: Path) -> dict[str, bytes]:
+    lake = data / "lake"
+    return {str(p.relative_to(lake)): p.read_bytes() for p in sorted(lake.rglob("*.parquet"))}
+
+
+@pytest.fixture(scope="module")
+def files(made_up_chain, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("files")
+    monday = {"downloaded": "May 22, 2023 at 1:00 PM EDT", "session": date(2023, 5, 22)}
+    second = replace(made_up_chain, **monday)
+    paths = []
+    for name, chain in (("first.csv", made_up_chain), ("second.csv", second)):
+        (folder / name).write_text(chain.text())
+        paths.append(folder / name)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def undisturbed(files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    data = tmp_path_factory.mktemp("undisturbed")
+    finish(start(data, "import", *files))
+    finish(start(data, *BACKFILL, "--no-marts"))
+    found = parts(data)
+    assert len({name.split("/")[0] for name in found if "_schema" not in name}) == 8
+    return found
+
+
+@pytest.mark.slow
+def test_killed_runs_repeated_give_the_same_bytes(
+    files: list[Path], undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    chance = random.Random(20230519)
+    for arguments, longest in ((("import", *files), 1.5), ((*BACKFILL, "--no-marts"), 6.0)):
+        for _ in range(KILLS):
+            process = start(tmp_path, *arguments)
+            time.sleep(chance.uniform(0.3, longest))
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+        finish(start(tmp_path, *arguments))
+    assert parts(tmp_path) == undisturbed
+
+
+@pytest.mark.slow
+def test_overlapping_runs_neither_lose_nor_double(
+    files: list[Path], undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    both = [start(tmp_path, "import", *files), start(tmp_path, "import", *reversed(files))]
+    for process in both:
+        finish(process)
+    both = [start(tmp_path, *BACKFILL, "--no-marts", "--rebuild") for _ in range(2)]
+    for process in both:
+        finish(process)
+    assert parts(tmp_path) == undisturbed
