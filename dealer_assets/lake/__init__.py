@@ -1,0 +1,1 @@
+"""Parquet storage for batch and streaming alike. Nothing outside builds a path."""

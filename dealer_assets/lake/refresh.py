@@ -1,0 +1,181 @@
+"""Brings a derived partition up to date: computes what is missing or stale, and nothing else.
+
+Belongs here: which parts are due. Does not belong here: what is computed (`domain`) or scheduled
+(`defs`). A derived part is current when it was written by this code version from exactly the input
+contents it would be written from now; both are in its file metadata. So a rerun is free, a changed
+input is noticed, and a crash between two parts is finished by the next run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import pyarrow as pa
+
+from dealer_assets.lake.layout import SESSION_PART
+from dealer_assets.lake.reader import Part, fingerprint, list_parts, part_metadata, read_part
+from dealer_assets.lake.storage import Lake
+from dealer_assets.lake.writer import code_version, delete_part, write_part
+from dealer_assets.tables import Table
+
+Inputs = Mapping[str, pa.Table]
+Derive = Callable[[Inputs], pa.Table]
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """What a refresh did.
+
+    Parameters
+    ----------
+    written : tuple of str
+        Names of the parts computed.
+    kept, removed : int
+        Parts found current, parts whose input is gone.
+    rows : int
+        Rows written.
+    """
+
+    written: tuple[str, ...]
+    kept: int
+    removed: int
+    rows: int
+
+
+def refresh_snapshots(
+    lake: Lake,
+    target: Table,
+    *,
+    sources: Sequence[Table],
+    underlying: str,
+    session_date: date,
+    derive: Derive,
+    options: Mapping[str, str] | None = None,
+    rebuild: bool = False,
+) -> Refreshed:
+    """Derive one part of `target` for every snapshot that all sources hold.
+
+    Parameters
+    ----------
+    lake : Lake
+        Storage.
+    target : Table
+        Snapshot table to bring up to date.
+    sources : sequence of Table
+        Snapshot tables read, by equal part name.
+    underlying : str
+        Registry symbol.
+    session_date : datetime.date
+        Partition.
+    derive : callable
+        ``{source name: rows} -> rows of target`` for one snapshot.
+    options : mapping of str to str, optional
+        What else the result depends on (the position model); part of what makes it current.
+    rebuild : bool
+        Compute every part anew.
+
+    Returns
+    -------
+    Refreshed
+    """
+    held = {s.name: _by_name(lake, s, underlying, session_date) for s in sources}
+    existing = _by_name(lake, target, underlying, session_date)
+    names = sorted(set.intersection(*(set(parts) for parts in held.values())))
+    written: list[str] = []
+    kept = rows = 0
+    for name in names:
+        inputs = {table: parts[name] for table, parts in held.items()}
+        provenance = _provenance(lake, inputs, options or {})
+        if not rebuild and _is_current(lake, existing.get(name), target, provenance):
+            kept += 1
+            continue
+        tables_in = {s.name: read_part(lake, s, inputs[s.name]) for s in sources}
+        result = write_part(
+            lake,
+            target,
+            derive(tables_in),
+            underlying=underlying,
+            session_date=session_date,
+            name=name,
+            provenance=provenance,
+        )
+        written.append(name)
+        rows += result.rows
+    gone = sorted(set(existing) - set(names))
+    for name in gone:
+        delete_part(lake, target, underlying=underlying, session_date=session_date, name=name)
+    return Refreshed(tuple(written), kept, len(gone), rows)
+
+
+def refresh_session(
+    lake: Lake,
+    target: Table,
+    *,
+    sources: Sequence[Table],
+    underlying: str,
+    session_date: date,
+    derive: Derive,
+    rebuild: bool = False,
+) -> Refreshed:
+    """Derive the one part of a session table from whole partitions of its sources.
+
+    Parameters
+    ----------
+    lake, target, sources, underlying, session_date, rebuild
+        As in `refresh_snapshots`.
+    derive : callable
+        ``{source name: rows of the partition} -> rows of target``.
+
+    Returns
+    -------
+    Refreshed
+    """
+    parts = {s.name: list_parts(lake, s, underlying, session_date) for s in sources}
+    inputs = {f"{table}/{part.name}": part for table, many in parts.items() for part in many}
+    provenance = _provenance(lake, inputs, {})
+    existing = _by_name(lake, target, underlying, session_date).get(SESSION_PART)
+    if not rebuild and _is_current(lake, existing, target, provenance):
+        return Refreshed((), 1, 0, 0)
+    tables_in = {s.name: _concatenated(lake, s, parts[s.name]) for s in sources}
+    result = write_part(
+        lake,
+        target,
+        derive(tables_in),
+        underlying=underlying,
+        session_date=session_date,
+        name=SESSION_PART,
+        provenance=provenance,
+    )
+    return Refreshed((SESSION_PART,), 0, 0, result.rows)
+
+
+def _concatenated(lake: Lake, table: Table, parts: Sequence[Part]) -> pa.Table:
+    if not parts:
+        return table.schema.empty_table()
+    return pa.concat_tables([read_part(lake, table, part) for part in parts])
+
+
+def _by_name(lake: Lake, table: Table, underlying: str, session_date: date) -> dict[str, Part]:
+    return {part.name: part for part in list_parts(lake, table, underlying, session_date)}
+
+
+def _provenance(
+    lake: Lake, inputs: Mapping[str, Part], options: Mapping[str, str]
+) -> dict[str, str]:
+    """Content identities of the inputs, and the options: what the result is a function of."""
+    identities = {f"input.{k}": fingerprint(lake, part) for k, part in sorted(inputs.items())}
+    return identities | {f"option.{k}": v for k, v in sorted(options.items())}
+
+
+def _is_current(lake: Lake, part: Part | None, table: Table, provenance: Mapping[str, str]) -> bool:
+    if part is None:
+        return False
+    found = part_metadata(lake, part)
+    stated = {k: v for k, v in found.items() if k.startswith(("input.", "option."))}
+    return (
+        stated == dict(provenance)
+        and found.get("version") == str(table.version)
+        and found.get("code_version") == code_version()
+    )

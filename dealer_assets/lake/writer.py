@@ -1,0 +1,349 @@
+"""Writing parts: rows are held against the dictionary, then stored whole, or refused.
+
+Belongs here: the bytes of a part, writing and deleting parts. Does not belong here: what rows have
+to look like (`lake/conformity.py`), how bytes reach storage (`lake/storage.py`), how parts are
+named (`lake/layout.py`).
+
+The bytes are a function of rows and provenance only: no clock, host or run enters them, so a rerun
+finds its own file and writes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from typing import NoReturn
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from dealer_assets.errors import BadInputError, SchemaError
+from dealer_assets.lake import layout
+from dealer_assets.lake.conformity import conform as conform  # offered here too: the asset checks
+from dealer_assets.lake.conformity import refuse
+from dealer_assets.lake.storage import Lake
+from dealer_assets.tables import TABLES, Table
+
+META_PREFIX = "dealer."
+"""Prefix of our keys in a part's file metadata."""
+
+PROVENANCE_PREFIX = "dealer.provenance."
+"""Prefix of what the caller tells about a part's origin."""
+
+RESERVED = frozenset({"table", "version", "code_version", "content_sha256"})
+"""Metadata keys of our own, which provenance may not use."""
+
+_ZSTD_LEVEL = 1
+
+
+@dataclass(frozen=True)
+class WrittenPart:
+    """A part as it now lies in the lake.
+
+    Parameters
+    ----------
+    path : str
+        Path within the lake.
+    rows : int
+        Rows in the part.
+    bytes : int
+        Size of the file.
+    changed : bool
+        False when the same bytes were there already and nothing was written.
+    """
+
+    path: str
+    rows: int
+    bytes: int
+    changed: bool
+
+
+def write_part(
+    lake: Lake,
+    table: Table,
+    rows: pa.Table,
+    *,
+    underlying: str,
+    session_date: date,
+    name: str,
+    provenance: Mapping[str, str] = {},
+) -> WrittenPart:
+    """Write one part, replacing the one of the same name.
+
+    Parameters
+    ----------
+    lake : Lake
+        Where to.
+    table : Table
+        The dictionary entry that the rows are held against.
+    rows : pyarrow.Table, shape (n,)
+        Columns in any order; see `conformity.conform` for what is accepted.
+    underlying : str
+        Partition; every row has to name it.
+    session_date : datetime.date
+        Partition; every row has to name it.
+    name : str
+        From `layout.part_name`; has to fit the rows' instant and source.
+    provenance : mapping of str to str
+        What the rows came from. Never a wall clock, host or run id: a rerun has to write the
+        same bytes.
+
+    Returns
+    -------
+    WrittenPart
+
+    Raises
+    ------
+    SchemaError
+        When the rows do not match the table or the name does not match the rows.
+    BadInputError
+        When symbol or provenance cannot be used.
+    LakeUnavailableError
+        When storage refuses; the former part is then still there.
+    """
+    part = _encode(
+        table,
+        rows,
+        underlying=underlying,
+        session_date=session_date,
+        name=name,
+        provenance=provenance,
+    )
+    return _store(lake, part)
+
+
+def replace_partition(
+    lake: Lake,
+    table: Table,
+    parts: Mapping[str, pa.Table],
+    *,
+    underlying: str,
+    session_date: date,
+    provenance: Mapping[str, str] = {},
+) -> list[WrittenPart]:
+    """Make a partition hold exactly these parts.
+
+    All parts are checked before the first is written, so a refusal leaves the partition as it
+    was. New parts are written first and surplus ones deleted after: a reader in between may see
+    both, never neither. A part that another writer adds meanwhile is left alone.
+
+    Parameters
+    ----------
+    lake : Lake
+        Where to.
+    table : Table
+        The dictionary entry.
+    parts : mapping of str to pyarrow.Table
+        Part name to rows; an empty mapping empties the partition.
+    underlying : str
+        Partition.
+    session_date : datetime.date
+        Partition.
+    provenance : mapping of str to str
+        As for `write_part`, the same for all parts.
+
+    Returns
+    -------
+    list of WrittenPart
+        In the order of `parts`.
+
+    Raises
+    ------
+    SchemaError, BadInputError, LakeUnavailableError
+        As for `write_part`.
+    """
+    folder = layout.partition_dir(table, underlying, session_date)
+    former = [name for name in lake.files(folder) if layout.is_part_name(name)]
+    encoded = [
+        _encode(
+            table,
+            rows,
+            underlying=underlying,
+            session_date=session_date,
+            name=name,
+            provenance=provenance,
+        )
+        for name, rows in parts.items()
+    ]
+    written = [_store(lake, part) for part in encoded]
+    for name in former:
+        if name not in parts:
+            lake.remove(f"{folder}/{name}")
+    return written
+
+
+def delete_part(
+    lake: Lake, table: Table, *, underlying: str, session_date: date, name: str
+) -> bool:
+    """Delete a part; tell whether it was there.
+
+    Raises
+    ------
+    BadInputError
+        When the name is not one of a part.
+    LakeUnavailableError
+        When storage refuses.
+    """
+    if not layout.is_part_name(name) or "/" in name:
+        raise BadInputError(f"{name!r} is no part: expected a name from layout.part_name")
+    return lake.remove(layout.part_path(table, underlying, session_date=session_date, name=name))
+
+
+def ensure_tables(lake: Lake) -> list[str]:
+    """Write every table's zero-row schema file, so that a glob over an empty table works.
+
+    Returns
+    -------
+    list of str
+        Names of the tables whose file was absent or out of date.
+
+    Raises
+    ------
+    LakeUnavailableError
+        When storage refuses.
+    """
+    return [
+        table.name
+        for table in TABLES
+        if lake.put(layout.schema_path(table), _parquet(table, table.schema.empty_table(), {}))
+    ]
+
+
+def _check_name(table: Table, rows: pa.Table, *, session_date: date, name: str) -> None:
+    """Refuse a name that does not follow from the rows: a rerun would lose or double them."""
+    if table.part == "session":
+        if name != layout.SESSION_PART:
+            _refuse_name(table, name, expected=layout.SESSION_PART)
+        return
+    try:
+        instant = layout.event_at_of(name, session_date)
+    except BadInputError as error:
+        raise SchemaError(f"table {table.name}: {error}; use layout.part_name") from error
+    column = rows.column("event_at")
+    refuse(
+        pc.not_equal(column, pa.scalar(instant, column.type)),
+        column,
+        where=f"table {table.name}, column event_at",
+        expected=f"{instant} (part {name!r} of {session_date}) in every row of the part",
+    )
+    hashes = [None]
+    if table.part == "source":
+        hashes = pc.unique(rows.column("source_sha256")).to_pylist()
+    for sha256 in hashes:
+        expected = layout.part_name(table, event_at=instant, sha256=sha256)
+        if name != expected:
+            _refuse_name(table, name, expected=expected)
+
+
+def _refuse_name(table: Table, name: str, *, expected: str) -> NoReturn:
+    raise SchemaError(
+        f"table {table.name} is cut by {table.part}: expected the part name {expected!r}, "
+        f"found {name!r}; use layout.part_name"
+    )
+
+
+@dataclass(frozen=True)
+class _EncodedPart:
+    path: str
+    rows: int
+    data: pa.Buffer
+
+
+def _encode(
+    table: Table,
+    rows: pa.Table,
+    *,
+    underlying: str,
+    session_date: date,
+    name: str,
+    provenance: Mapping[str, str],
+) -> _EncodedPart:
+    path = layout.part_path(table, underlying, session_date=session_date, name=name)
+    ordered = conform(table, rows, underlying=underlying, session_date=session_date)
+    _check_name(table, ordered, session_date=session_date, name=name)
+    return _EncodedPart(path, ordered.num_rows, _parquet(table, ordered, provenance))
+
+
+def _store(lake: Lake, part: _EncodedPart) -> WrittenPart:
+    changed = lake.put(part.path, part.data)
+    return WrittenPart(part.path, part.rows, part.data.size, changed)
+
+
+def _parquet(table: Table, rows: pa.Table, provenance: Mapping[str, str]) -> pa.Buffer:
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(
+        sink,
+        rows.schema,
+        compression="zstd",
+        compression_level=_ZSTD_LEVEL,
+        write_page_checksum=True,  # a flipped bit on disk becomes an error, not a wrong number
+        store_schema=False,  # the dictionary is the schema; a copy would tie bytes to pyarrow's
+    ) as writer:
+        writer.write_table(rows)
+        writer.add_key_value_metadata(_metadata(table, rows, provenance))
+    return sink.getvalue()
+
+
+def _metadata(table: Table, rows: pa.Table, provenance: Mapping[str, str]) -> dict[str, str]:
+    for key, value in provenance.items():
+        if key in RESERVED or not isinstance(value, str):
+            raise BadInputError(
+                f"provenance {key!r}={value!r}: expected text under a name other than "
+                f"{sorted(RESERVED)}"
+            )
+    return {
+        f"{META_PREFIX}table": table.name,
+        f"{META_PREFIX}version": str(table.version),
+        f"{META_PREFIX}code_version": code_version(),
+        f"{META_PREFIX}content_sha256": _content_sha256(rows),
+        **{f"{PROVENANCE_PREFIX}{key}": provenance[key] for key in sorted(provenance)},
+    }
+
+
+@cache
+def code_version() -> str:
+    """Return the installed release of this code, as written into every part."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("dealer-assets")
+    except PackageNotFoundError:
+        return "unknown"  # run from a source tree that was never installed
+
+
+def _content_sha256(rows: pa.Table) -> str:
+    """Hash what the rows say, not how Arrow holds them: bytes below a null are undefined."""
+    digest = hashlib.sha256()
+    for name, column in zip(rows.column_names, rows.columns, strict=True):
+        array = column.combine_chunks()
+        digest.update(f"{name} {array.type} {len(array)}\n".encode())
+        _feed(digest, array)
+    return digest.hexdigest()
+
+
+def _feed(digest: hashlib._Hash, array: pa.Array) -> None:
+    digest.update(np.packbits(array.is_valid().to_numpy(zero_copy_only=False)).tobytes())
+    kind = array.type
+    if pa.types.is_list(kind):
+        digest.update(_numbers(pc.list_value_length(array), 0))
+        _feed(digest, array.flatten())
+    elif pa.types.is_string(kind):
+        digest.update(_numbers(pc.binary_length(array), 0))
+        texts = array.drop_null()
+        joined = pc.binary_join(pa.ListArray.from_arrays([0, len(texts)], texts), "")
+        digest.update(joined[0].as_buffer())
+    elif pa.types.is_boolean(kind):
+        digest.update(_numbers(array, False))
+    elif pa.types.is_temporal(kind):
+        digest.update(_numbers(array.view(pa.int32() if kind.bit_width == 32 else pa.int64()), 0))
+    else:
+        digest.update(_numbers(array, 0))
+
+
+def _numbers(array: pa.Array, filler: object) -> bytes:
+    return bytes(array.fill_null(filler).to_numpy(zero_copy_only=False).tobytes())
