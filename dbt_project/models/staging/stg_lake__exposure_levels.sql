@@ -1,0 +1,60 @@
+with source as (
+
+    select * from {{ source('lake', 'exposure_levels') }}
+
+),
+
+renamed as (
+
+    select
+        -- identity
+        underlying,
+        model,
+
+        -- snapshot
+        spot,
+        spot_source,
+        contracts,
+        contracts_used,
+        expiries,
+
+        -- exposures
+        net_delta_exposure_usd,
+        net_gamma_exposure_usd_per_pct,
+        net_vanna_exposure_usd_per_vol_pt,
+        net_charm_exposure_usd_per_day,
+        net_volga_exposure_usd_per_vol_pt2,
+        call_gamma_exposure_usd_per_pct,
+        put_gamma_exposure_usd_per_pct,
+        gross_gamma_exposure_usd_per_pct,
+        zero_dte_share,
+
+        -- levels
+        flip_price,
+        flip_status,
+        flip_pct,
+        flip_prices,
+        flip_slopes,
+        call_wall,
+        put_wall,
+        call_side_wall,
+        put_side_wall,
+        absolute_gamma_strike,
+        max_pain,
+
+        -- quality
+        is_partial,
+        two_sided_share,
+        determined_oi_share,
+        is_publishable,
+        quality_reasons,
+
+        -- dates and instants
+        session_date,
+        event_at,
+        known_at,
+    from source
+
+)
+
+select * from renamed

@@ -1,0 +1,155 @@
+"""Mart rows against values computed by hand from the lake in `conftest.py`."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+pytestmark = [pytest.mark.dbt, pytest.mark.slow]
+
+
+def test_every_mart_has_one_row_per_grain(built):
+    counts = {
+        "fct_exposure_levels": 11,  # 2 underlyings x 3 sessions x 2 snapshots, one not derived
+        "fct_dealer_exposure_daily": 11,  # SPX: 3 + 2 (put not held) + 3; SPY: 3
+        "fct_exposure_by_strike": 9,  # SPX: 2 strikes x 3 sessions; SPY: 1 x 3
+        "fct_contract_daily": 11,  # SPX: 3 + 2 + 3; SPY: 3
+        "dim_contracts": 4,
+        "dim_sessions": 6,
+    }
+    found = {mart: built.rows(f"select count(*) from {mart}")[0][0] for mart in counts}
+    assert found == counts
+
+
+def test_last_flag_marks_the_last_snapshot_with_levels_not_the_last_chain(built):
+    found = built.rows(
+        "select underlying, event_at from fct_exposure_levels "
+        "where is_session_last and session_date = '2026-11-20' order by 1"
+    )
+    assert found == [
+        ("SPX", datetime(2026, 11, 20, 20, 45, tzinfo=UTC)),
+        ("SPY", datetime(2026, 11, 20, 15, 0, tzinfo=UTC)),
+    ]
+
+
+def test_levels_keep_their_lists_and_nulls(built):
+    found = built.rows(
+        "select underlying, flip_price, flip_status, flip_prices, quality_reasons, "
+        "exposure_level_id from fct_exposure_levels "
+        "where is_session_last and session_date = '2026-11-18' order by 1"
+    )
+    instant = "2026-11-18T20:45:00.000000Z"
+    assert found == [
+        ("SPX", 5010.0, "ok", [4900.0, 5010.0], [], f"SPX|{instant}|naive"),
+        ("SPY", None, "none_in_range", [], [], f"SPY|{instant}|naive"),
+    ]
+
+
+def test_exposure_by_strike_adds_calls_and_puts_of_the_last_snapshot(built):
+    found = built.rows(
+        "select strike, contracts, call_gamma_exposure_usd_per_pct, "
+        "put_gamma_exposure_usd_per_pct, net_gamma_exposure_usd_per_pct, "
+        "gross_gamma_exposure_usd_per_pct, net_delta_exposure_usd, "
+        "net_vanna_exposure_usd_per_vol_pt, net_charm_exposure_usd_per_day, "
+        "net_volga_exposure_usd_per_vol_pt2 "
+        "from fct_exposure_by_strike where session_id = 'SPX|2026-11-20' order by strike"
+    )
+    assert found == [
+        (5000.0, 2, 200.0, -120.0, 80.0, 320.0, 160.0, 240.0, 320.0, 400.0),
+        (5100.0, 1, 10.0, 0.0, 10.0, 10.0, 20.0, 30.0, 40.0, 50.0),
+    ]
+
+
+def test_daily_exposure_is_split_by_expiry_bucket_and_right(built):
+    found = built.rows(
+        'select dte_bucket, "right", contracts, position_contracts, delta_exposure_usd, '
+        "gamma_exposure_usd_per_pct, volga_exposure_usd_per_vol_pt2 "
+        "from fct_dealer_exposure_daily where session_id = 'SPX|2026-11-20' order by 1, 2"
+    )
+    assert found == [
+        ("0dte", "call", 1, 10.0, 20.0, 10.0, 50.0),
+        ("8-45", "call", 1, 10.0, 400.0, 200.0, 1000.0),
+        ("8-45", "put", 1, -10.0, -240.0, -120.0, -600.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("symbol", "expected"),
+    [
+        (
+            "SPXW261218C05000000",
+            [
+                (100.0, None, None),
+                (130.0, date(2026, 11, 18), 30.0),
+                (125.0, date(2026, 11, 19), -5.0),
+            ],
+        ),
+        # not held on the 19th: compared with the 18th, and the row says so
+        ("SPXW261218P05000000", [(50.0, None, None), (45.0, date(2026, 11, 18), -5.0)]),
+        # open interest not known on the 19th: neither that change nor the next one is
+        (
+            "SPX261120C05100000",
+            [(7.0, None, None), (None, date(2026, 11, 18), None), (9.0, date(2026, 11, 19), None)],
+        ),
+    ],
+    ids=["held every session", "gap", "unknown open interest"],
+)
+def test_open_interest_change_is_against_the_previous_held_session(built, symbol, expected):
+    found = built.rows(
+        "select open_interest_contracts, previous_session_date, open_interest_change_contracts "
+        f"from fct_contract_daily where symbol = '{symbol}' order by session_date"
+    )
+    assert found == expected
+
+
+def test_contract_daily_carries_our_vol_and_greeks(built):
+    found = built.rows(
+        "select volume_contracts, implied_vol, delta, gamma, snapshots from fct_contract_daily "
+        "where contract_daily_id = '2026-11-20|SPY261218C00500000'"
+    )
+    assert found == [(3.0, 0.2, 0.5, 8.0, 2)]
+
+
+def test_contract_dimension_states_terms_and_first_and_last_session(built):
+    found = built.rows(
+        'select root, expiry_date, strike, "right", exercise, settlement, multiplier, '
+        "first_session_date, last_session_date from dim_contracts order by symbol"
+    )
+    first, last = date(2026, 11, 18), date(2026, 11, 20)
+    december = date(2026, 12, 18)
+    assert found == [
+        ("SPX", last, 5100.0, "call", "european", "am", 100.0, first, last),
+        ("SPXW", december, 5000.0, "call", "european", "pm", 100.0, first, last),
+        ("SPXW", december, 5000.0, "put", "european", "pm", 100.0, first, last),
+        ("SPY", december, 500.0, "call", "american", "pm", 100.0, first, last),
+    ]
+
+
+def test_session_is_partial_only_when_no_source_of_its_last_snapshot_is_whole(built):
+    found = built.rows(
+        "select session_id, snapshots, contracts, providers, is_partial, findings "
+        "from dim_sessions where session_date >= '2026-11-19' order by session_date, underlying"
+    )
+    assert found == [
+        ("SPX|2026-11-19", 2, 2, ["simulator"], False, ["delayed"]),
+        ("SPY|2026-11-19", 2, 1, ["simulator"], True, ["delayed"]),
+        ("SPX|2026-11-20", 2, 3, ["import", "simulator"], False, ["delayed", "thin"]),
+        ("SPY|2026-11-20", 2, 1, ["simulator"], True, ["delayed"]),
+    ]
+
+
+def test_units_travel_with_the_warehouse(built):
+    found = built.rows(
+        "select comment from duckdb_columns() where table_name = 'fct_exposure_by_strike' "
+        "and column_name = 'net_gamma_exposure_usd_per_pct'"
+    )
+    assert "USD of dealer delta per +1 % of spot" in found[0][0]
+
+
+def test_published_file_answers_views_under_its_final_name(built, tmp_path):
+    import duckdb
+
+    published = tmp_path / "warehouse.duckdb"
+    published.write_bytes(built.warehouse.read_bytes())
+    with duckdb.connect(str(published), read_only=True) as connection:
+        query = "select count(*) from int_session_last_snapshots__selected"
+        assert connection.execute(query).fetchall() == [(6,)]
