@@ -37,9 +37,11 @@ class Delivery:
     outcomes: tuple[Outcome, ...]
 
     @property
-    def is_refused(self) -> bool:
-        """Nothing of the file was believed."""
-        return all(o.status == "refused" for o in self.outcomes)
+    def refusals(self) -> list[str]:
+        """Why nothing of the file was believed; empty when something was."""
+        if any(outcome.status != "refused" for outcome in self.outcomes):
+            return []
+        return [outcome.reason for outcome in self.outcomes]
 
 
 def waiting(inbox: Path) -> list[Path]:
@@ -62,19 +64,25 @@ def take(lake: Lake, files: Sequence[Path]) -> list[Delivery]:
     return [Delivery(path, tuple(import_files(lake, [path]))) for path in files]
 
 
-def put_away(delivery: Delivery) -> Path:
-    """Move an imported file to ``imported/``, a refused one to ``rejected/`` with its reason.
+def put_away(path: Path, refusals: Sequence[str]) -> Path:
+    """Move an imported file to ``imported/``, a refused one to ``rejected/`` with its reasons.
+
+    Parameters
+    ----------
+    path : Path
+        A file in the inbox.
+    refusals : sequence of str
+        `Delivery.refusals` of it.
 
     Returns
     -------
     Path
         Where the file is now. A file of the same name that is there already is replaced.
     """
-    folder = delivery.path.parent / (REJECTED if delivery.is_refused else IMPORTED)
+    folder = path.parent / (REJECTED if refusals else IMPORTED)
     folder.mkdir(exist_ok=True)
-    target = folder / delivery.path.name
-    if delivery.is_refused:
-        reasons = "\n".join(outcome.reason for outcome in delivery.outcomes)
-        target.with_name(target.name + _REASON_SUFFIX).write_text(reasons + "\n")
-    shutil.move(delivery.path, target)
+    target = folder / path.name
+    if refusals:
+        target.with_name(target.name + _REASON_SUFFIX).write_text("\n".join(refusals) + "\n")
+    shutil.move(path, target)
     return target

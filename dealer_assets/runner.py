@@ -6,7 +6,10 @@ so that the UI shows it. Does not belong here: what a job does (`defs`) or how p
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Keeps Dagster's own log out of the terminal; the instance keeps every event for the UI."""
+
+
+_PROBLEM_CHARACTERS = 700
 
 
 @dataclass(frozen=True)
@@ -179,7 +185,8 @@ def run_marts() -> Run:
     dagster_home()
     from dealer_assets.definitions_marts import defs
 
-    with dg.DagsterInstance.get() as instance:
+    # dbt's own log would drown the report; it is in the run and in dbt_project/target
+    with dg.DagsterInstance.get() as instance, contextlib.redirect_stdout(io.StringIO()):
         result = defs.resolve_job_def("marts").execute_in_process(
             instance=instance, run_config=_QUIET, raise_on_error=False
         )
@@ -223,7 +230,10 @@ def _summary(result: dg.ExecuteInProcessResult, name: str, partition: str) -> Ru
 def _innermost(error: Any) -> str:
     while error is not None and error.cause is not None:
         error = error.cause
-    return "unknown failure" if error is None else str(error.message).strip()
+    if error is None:
+        return "unknown failure"
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error.message)).strip()
+    return plain if len(plain) <= _PROBLEM_CHARACTERS else plain[:_PROBLEM_CHARACTERS] + " ..."
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from dealer_assets.domain.invariants import INVARIANTS
 from dealer_assets.errors import SchemaError
-from dealer_assets.lake.writer import conform
+from dealer_assets.lake.conformity import conform
 from dealer_assets.tables import Table
 from dealer_assets.underlyings import Underlying
 

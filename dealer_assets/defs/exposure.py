@@ -56,7 +56,7 @@ def exposure_levels(lane: Lane) -> Result:
     )
     levels = lane.newest()
     picture = markdown_image(profile_picture(lane.newest(tables.GAMMA_PROFILE), levels))
-    shown = {**level_metadata(levels), "gamma_profile": dg.MetadataValue.md(picture)}
+    shown = {"gamma_profile": dg.MetadataValue.md(picture), **level_metadata(levels)}
     return lane.result(done, shown)
 
 

@@ -100,13 +100,13 @@ class Lane:
         rows = [read_part(self.lake, self.table, part) for part in fresh]
         return dg.MaterializeResult(
             metadata={
+                **(metadata or {}),
                 "dagster/row_count": rows[-1].num_rows if rows else 0,
                 "parts": len(parts),
                 "parts_written": len(done.written),
                 "parts_current": done.kept,
                 "parts_removed": done.removed,
                 "newest_part": parts[-1].name if parts else "none",
-                **(metadata or {}),
             },
             check_results=evaluate(
                 self.table, rows, underlying=self.underlying, session_date=self.session_date

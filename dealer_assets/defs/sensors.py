@@ -51,26 +51,26 @@ def inbox_sensor(
 ) -> dg.SensorResult | dg.SkipReason:
     """Import waiting files; put away those whose runs the previous tick has requested.
 
-    The cursor lists imported files. Dagster stores it together with the run requests, so a file is
-    moved only when its runs are certain, and a crash repeats an import, which changes nothing.
+    The cursor lists imported files and why any was refused. Dagster stores it together with the
+    run requests, so a file is moved only when its runs are certain, and a crash repeats an import,
+    which changes nothing.
     """
     folder = platform.settings.inbox
-    recorded = set(json.loads(context.cursor)) if context.cursor else set()
-    files = waiting(folder)
-    lake = platform.lake()
-    for delivery in take(lake, [p for p in files if identity(p) in recorded]):
-        put_away(delivery)
-    new = [p for p in files if identity(p) not in recorded][:_FILES_PER_TICK]
+    recorded: dict[str, list[str]] = json.loads(context.cursor) if context.cursor else {}
+    for path in waiting(folder):
+        if identity(path) in recorded:
+            put_away(path, recorded[identity(path)])
+    new = waiting(folder)[:_FILES_PER_TICK]
     if not new:
-        context.update_cursor("[]")
+        context.update_cursor("{}")
         return dg.SkipReason(f"no new file in {folder}")
-    deliveries = take(lake, new)
+    deliveries = take(platform.lake(), new)
     for delivery in deliveries:
         for outcome in delivery.outcomes:
             context.log.info(f"{outcome.source}: {outcome.status} {outcome.reason}")
     return dg.SensorResult(
         run_requests=partition_requests(deliveries),
-        cursor=json.dumps([identity(p) for p in new]),
+        cursor=json.dumps({identity(d.path): d.refusals for d in deliveries}),
     )
 
 

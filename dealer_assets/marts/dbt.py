@@ -85,7 +85,7 @@ def defs() -> dg.Definitions:
         manifest=MANIFEST,
         dagster_dbt_translator=LaneTranslator(),
         pool="warehouse",
-        name="marts",
+        name="dbt_build",
     )
     def marts(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
         os.environ.update(start_build(settings()))

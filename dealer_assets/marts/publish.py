@@ -13,15 +13,19 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from dealer_assets.ingest import lake_of
+from dealer_assets.lake.writer import ensure_tables
 from dealer_assets.settings import PROJECT, Settings
 
 DBT_PROJECT = PROJECT / "dbt_project"
 
 
 def build_path(settings: Settings) -> Path:
-    """Return the file dbt builds in: beside the published one, so that the rename is atomic."""
-    published = settings.warehouse
-    return published.with_name(f".{published.stem}.build.duckdb")
+    """Return the file dbt builds in: on the published one's disk, so that a rename is atomic.
+
+    Its name is the published one's: views keep the name of the catalog they were built in.
+    """
+    return settings.data / ".build" / settings.warehouse.name
 
 
 def dbt_environment(settings: Settings) -> dict[str, str]:
@@ -45,7 +49,11 @@ def dbt_executable() -> str:
 
 
 def start_build(settings: Settings) -> Mapping[str, str]:
-    """Clear an earlier, unfinished build and return dbt's environment."""
+    """Clear an earlier, unfinished build and return dbt's environment.
+
+    Also makes sure that every lake table can be read, be it empty.
+    """
+    ensure_tables(lake_of(settings))
     target = build_path(settings)
     target.parent.mkdir(parents=True, exist_ok=True)
     for leftover in (target, target.with_name(target.name + ".wal")):

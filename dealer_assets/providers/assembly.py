@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dealer_assets import tables
+from dealer_assets.domain.coverage import Coverage, chain_coverage
 from dealer_assets.domain.sessions import expiry_instant
 from dealer_assets.errors import BadInputError, UndatedChainError
 from dealer_assets.providers.base import ChainSnapshot, Finding
-from dealer_assets.domain.coverage import Coverage, chain_coverage
 from dealer_assets.providers.dating import Dating, Evidence, date_chain
 from dealer_assets.providers.doubts import Chain, find_doubts, first_expiry_looks_expired
 from dealer_assets.providers.quarantine import (

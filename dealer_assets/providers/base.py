@@ -16,7 +16,6 @@ import pyarrow as pa
 from dealer_assets import tables
 from dealer_assets.underlyings import Underlying
 
-
 ADJUSTED_ROOT = "adjusted_root"
 """Quarantine reason of series whose terms a corporate action changed."""
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dealer_assets.domain.conventions import DAYS_PER_YEAR
-from dealer_assets.providers.base import Finding
 from dealer_assets.domain.coverage import FORWARD_SETTLED
+from dealer_assets.providers.base import Finding
 from dealer_assets.providers.symbol_columns import SymbolColumns
 from dealer_assets.underlyings import Underlying
 
