@@ -16,7 +16,7 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 
 .PHONY: help
 help: ## List the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 .PHONY: setup
 setup: $(STAMP) $(MANIFEST) ## Make the virtual environment from the hash-pinned lock
@@ -34,7 +34,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m compileall -q dealer_assets streaming
 	@touch $@
 
-$(MANIFEST): $(STAMP) $(shell find dbt_project -name '*.sql' -o -name '*.yml' -not -path '*/target/*' 2>/dev/null)
+$(MANIFEST): $(STAMP) $(shell find dbt_project -name '*.sql' -o -name '*.yml' -o -name '*.md' -not -path '*/target/*' 2>/dev/null)
 	@cd dbt_project && ../$(BIN)/dbt --quiet parse --profiles-dir . && touch target/manifest.json
 
 .PHONY: demo
@@ -43,9 +43,7 @@ demo: setup ## Run ten simulated sessions through everything, offline, and repor
 
 .PHONY: dev
 dev: setup ## Open the Dagster UI on http://127.0.0.1:3000
-	@$(BIN)/python -m dealer_assets.runner
-	@echo "Dagster UI: http://127.0.0.1:3000 (Ctrl-C stops it)"
-	@$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
+	@$(BIN)/python -m dealer_assets.dev_server
 
 .PHONY: test
 test: setup ## Run the tests
@@ -85,6 +83,15 @@ docs: setup ## Write the generated docs
 .PHONY: bench
 bench: setup ## Run the benchmarks
 	@$(BIN)/python -m pytest -q dealer_assets_tests/bench --benchmark-enable --benchmark-only
+
+.PHONY: bench-ticks
+bench-ticks: setup ## Measure thirty ticks of the minute schedule (half an hour)
+	@$(BIN)/python dealer_assets_tests/bench/minute_ticks.py 30
+
+.PHONY: pictures
+pictures: setup ## Take the docs' pictures of the UI (needs Debian's chromium and `make dev`)
+	@test -x /usr/bin/chromium || { apt-get update -qq && apt-get install -y -qq chromium; }
+	@$(BIN)/python dealer_assets_tests/reference/make_screenshots.py
 
 .PHONY: calendars
 calendars: setup ## Write the New York session table anew from exchange_calendars

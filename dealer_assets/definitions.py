@@ -19,7 +19,13 @@ from dealer_assets.defs.resources import Platform
 
 _MODULES = (chains, pricing, exposure, history, jobs, schedules, sensors, freshness)
 
-defs = dg.Definitions.merge(
-    *(module.defs() for module in _MODULES),
-    dg.Definitions(resources={"platform": Platform()}, executor=dg.in_process_executor),
-)
+
+def build(platform: Platform) -> dg.Definitions:
+    """Assemble the code location around a platform; tests and rehearsals bring their own."""
+    return dg.Definitions.merge(
+        *(module.defs() for module in _MODULES),
+        dg.Definitions(resources={"platform": platform}, executor=dg.in_process_executor),
+    )
+
+
+defs = build(Platform())

@@ -16,6 +16,10 @@ from typing import Literal
 
 import pyarrow as pa
 
+from dealer_assets.light_arrow import settle_pandas_lookup
+
+settle_pandas_lookup()  # every user of tables is about to make arrays
+
 PartKind = Literal["snapshot", "session", "source"]
 """How a partition is cut into parts: one per snapshot instant, one per session, one per source."""
 

@@ -32,6 +32,9 @@ Bools = NDArray[np.bool_]
 DEFAULT_DENSITY = 0.5
 """Reach of the fine strike bands: 0.5 gives SPX about 10,000 contracts, 1.0 about 20,000."""
 
+_DENSITY_POWER = 1.5
+"""Reach over density: bands overlap, so contracts grow slower than the reach does."""
+
 _CLASS_REACH = {"daily": 0.75, "weekly": 0.9, "monthly": 1.0, "quarter": 1.0, "leaps": 1.1}
 """Exchanges list fewer wings for series that live shortly."""
 
@@ -82,7 +85,7 @@ def session_listing(seed: int, symbol: str, *, day: date, density: float) -> Lis
     day : datetime.date
         A session of the simulated market.
     density : float
-        Reach of the fine strike bands over their default, halved; see `DEFAULT_DENSITY`.
+        See `DEFAULT_DENSITY`.
 
     Returns
     -------
@@ -120,19 +123,21 @@ def _ladder(
 ) -> Floats:
     """Strikes of one series, ascending."""
     reach = profile.wing_scale * _CLASS_REACH[series.expiry_class]
-    widest = len(profile.bands) - 1
+    fine = (density / DEFAULT_DENSITY) ** _DENSITY_POWER
+    wing = profile.bands[-1]
     multiples: list[Ints] = []
-    for i, band in enumerate(profile.bands):
+    for band in profile.bands:
         opened = max(series.listed_on, series.expiry_date - timedelta(days=band.active_days))
         if opened > day:
             continue
         past = history[max(day_number(opened) - 1, 0) : day_number(day)]
         # the wings stay where they are: density is about how far out strikes are fine
-        scale = reach if i == widest else reach * density / DEFAULT_DENSITY
-        below = min(scale * band.below, 0.9)
+        share = 1.0 if band is wing else fine
+        below = min(reach * min(share * band.below, wing.below), 0.9)
+        above = reach * min(share * band.above, wing.above)
         step = band.multiple * profile.strike_step
         first = max(int(np.ceil(past.min() * (1.0 - below) / step)), 1)
-        last = max(int(past.max() * (1.0 + scale * band.above) / step), first)
+        last = max(int(past.max() * (1.0 + above) / step), first)
         multiples.append(np.arange(first, last + 1, dtype=np.int64) * band.multiple)
     return np.unique(np.concatenate(multiples)) * profile.strike_step
 

@@ -224,8 +224,8 @@ _SPX = Profile(
     round_strikes=(100.0, 50.0, 25.0),
     tick=Tick(0.05, 3.0, 0.10),
     spread_vol_points=0.05,
-    open_interest=9_000_000.0,
-    volume=2_500_000.0,
+    open_interest=450_000.0,
+    volume=500_000.0,
     horizons=_US_HORIZONS,
 )
 _SPY = replace(
@@ -237,8 +237,8 @@ _SPY = replace(
     round_strikes=(10.0, 5.0),
     tick=Tick(0.01, 3.0, 0.01),
     spread_vol_points=0.04,
-    open_interest=9_000_000.0,
-    volume=5_000_000.0,
+    open_interest=900_000.0,
+    volume=1_200_000.0,
 )
 _BTC = Profile(
     factor=_BITCOIN,
@@ -254,8 +254,8 @@ _BTC = Profile(
     round_strikes=(10_000.0, 5_000.0),
     tick=Tick(0.0001, 0.005, 0.0005, of_forward=True),
     spread_vol_points=0.4,
-    open_interest=220_000.0,
-    volume=25_000.0,
+    open_interest=60_000.0,
+    volume=4_000.0,
     horizons={"daily": 4, "weekly": 28, "monthly": 98, "quarter": 370},
 )
 
@@ -270,8 +270,8 @@ _PROFILES: dict[str, Profile] = {
         bands=_SHARE_BANDS,
         round_strikes=(10.0, 5.0),
         tick=Tick(0.01, 3.0, 0.01),
-        open_interest=150_000.0,
-        volume=60_000.0,
+        open_interest=12_000.0,
+        volume=12_000.0,
     ),
     "NDX": replace(
         _SPX,
@@ -281,8 +281,8 @@ _PROFILES: dict[str, Profile] = {
         bands=_SHARE_BANDS,
         wing_scale=1.2,
         round_strikes=(500.0, 100.0),
-        open_interest=250_000.0,
-        volume=70_000.0,
+        open_interest=15_000.0,
+        volume=15_000.0,
     ),
     "QQQ": replace(
         _SPY,
@@ -290,8 +290,8 @@ _PROFILES: dict[str, Profile] = {
         ratio=0.025,
         smile=replace(_INDEX_SMILE, short_vol=0.19, long_vol=0.23),
         wing_scale=1.2,
-        open_interest=5_000_000.0,
-        volume=3_000_000.0,
+        open_interest=500_000.0,
+        volume=600_000.0,
     ),
     "RUT": replace(
         _SPX,
@@ -299,16 +299,16 @@ _PROFILES: dict[str, Profile] = {
         smile=replace(_INDEX_SMILE, short_vol=0.21, long_vol=0.24),
         bands=_SHARE_BANDS,
         wing_scale=1.3,
-        open_interest=350_000.0,
-        volume=60_000.0,
+        open_interest=25_000.0,
+        volume=12_000.0,
     ),
     "IWM": replace(
         _SPY,
         factor=_US_SMALL,
         smile=replace(_INDEX_SMILE, short_vol=0.21, long_vol=0.24),
         wing_scale=1.3,
-        open_interest=3_000_000.0,
-        volume=900_000.0,
+        open_interest=300_000.0,
+        volume=200_000.0,
     ),
     "VIX": replace(
         _SPX,
@@ -362,8 +362,8 @@ def profile_of(underlying: Underlying) -> Profile:
         strike_step=step,
         round_strikes=(10.0 * step, 5.0 * step),
         spread_vol_points=0.15,
-        open_interest=900_000.0,
-        volume=250_000.0,
+        open_interest=90_000.0,
+        volume=50_000.0,
         horizons=horizons,
     )
 
