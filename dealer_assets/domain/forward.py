@@ -207,7 +207,7 @@ def _forward_given_discount(pairs: Pairs, index: Ints, *, discount: float) -> tu
 def _fill_by_carry(
     forward: Floats, years: Floats, *, spot: float
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """Fill slices without a pair from the carry of their neighbours, linear in log forward."""
+    """Fill slices without a pair: linear in log forward, beyond the last at its average carry."""
     known = np.isfinite(forward)
     if known.all() or not (known.any() or np.isfinite(spot)):
         return forward, known
@@ -215,5 +215,9 @@ def _fill_by_carry(
     if np.isfinite(spot):
         x, y = np.append(0.0, x), np.append(np.log(spot), y)
     order = np.argsort(x)
-    filled = np.where(known, forward, np.exp(np.interp(years, x[order], y[order])))
+    x, y = x[order], y[order]
+    inside = np.interp(years, x, y)
+    carry = (y[-1] - y[0]) / (x[-1] - x[0]) if x[-1] > x[0] else 0.0
+    beyond = np.maximum(years - x[-1], 0.0) * carry
+    filled = np.where(known, forward, np.exp(inside + beyond))
     return filled, np.ones(forward.size, np.bool_)

@@ -49,7 +49,7 @@ class Contract:
     def deribit(self) -> str:
         """Deribit instrument name, e.g. ``BTC-27DEC24-100000-C``."""
         day = f"{self.expiry_date.day}{_MONTHS[self.expiry_date.month - 1]}"
-        strike = f"{self.strike:g}" if self.strike % 1 else f"{int(self.strike)}"
+        strike = f"{self.strike:.9f}".rstrip("0").rstrip(".")
         return (
             f"{self.root}-{day}{self.expiry_date:%y}-"
             f"{strike.replace('.', 'd')}-{self.right[0].upper()}"

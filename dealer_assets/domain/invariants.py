@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -72,6 +73,27 @@ class Invariant:
     doc: str
     blocking: bool
     judge: Callable[[pa.Table, Underlying], Verdict]
+
+
+Judge = Callable[[pa.Table, Underlying], Verdict]
+
+
+def _each_snapshot(judge: Judge) -> Judge:
+    """Judge snapshots one by one, so that a faulty one is not hidden among a session's good ones.
+
+    The verdict is the first that does not hold, or else the last.
+    """
+
+    def judge_all(rows: pa.Table, underlying: Underlying) -> Verdict:
+        event_at = rows["event_at"].cast(pa.int64()).to_numpy()
+        bounds = [0, *(np.flatnonzero(np.diff(event_at)) + 1).tolist(), rows.num_rows]
+        for start, stop in pairwise(bounds):
+            verdict = judge(rows.slice(start, stop - start), underlying)
+            if not verdict.holds:
+                break
+        return verdict
+
+    return judge_all
 
 
 def _quotes_two_sided(rows: pa.Table, _: Underlying) -> Verdict:
@@ -183,19 +205,19 @@ INVARIANTS: dict[str, tuple[Invariant, ...]] = {
             "quotes_two_sided",
             "A chain without bids is no market picture; vols inverted from it are noise.",
             blocking=True,
-            judge=_quotes_two_sided,
+            judge=_each_snapshot(_quotes_two_sided),
         ),
         Invariant(
             "open_interest_present",
             "Vendors wipe open interest overnight; exposures from zeros would look calm.",
             blocking=True,
-            judge=_open_interest_present,
+            judge=_each_snapshot(_open_interest_present),
         ),
         Invariant(
             "chain_complete",
             "A partial chain is kept and marked, never published as whole.",
             blocking=False,
-            judge=_chain_complete,
+            judge=_each_snapshot(_chain_complete),
         ),
     ),
     tables.CONTRACT_GREEKS.name: (
@@ -203,7 +225,7 @@ INVARIANTS: dict[str, tuple[Invariant, ...]] = {
             "vols_determined",
             "Most open interest must be priced from a quote, not from interpolation.",
             blocking=True,
-            judge=_vols_determined,
+            judge=_each_snapshot(_vols_determined),
         ),
         Invariant(
             "vols_in_range", "No vol is beyond reason.", blocking=False, judge=_vols_in_range
@@ -212,7 +234,7 @@ INVARIANTS: dict[str, tuple[Invariant, ...]] = {
             "parity_holds",
             "Calls and puts of a slice agree on its forward.",
             blocking=False,
-            judge=_parity_holds,
+            judge=_each_snapshot(_parity_holds),
         ),
         Invariant(
             "gamma_not_negative",
@@ -235,7 +257,10 @@ INVARIANTS: dict[str, tuple[Invariant, ...]] = {
     ),
     tables.GAMMA_PROFILE.name: (
         Invariant(
-            "holds_spot", "The profile can be read at spot.", blocking=False, judge=_holds_spot
+            "holds_spot",
+            "The profile can be read at spot.",
+            blocking=False,
+            judge=_each_snapshot(_holds_spot),
         ),
     ),
     tables.VOLUME_DELTAS.name: (

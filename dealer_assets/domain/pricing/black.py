@@ -138,7 +138,7 @@ def black_greeks(
     from scipy.special import ndtr
 
     bad = ~((T > 0.0) & (sigma > 0.0) & (F > 0.0) & (K > 0.0) & (S > 0.0) & (D > 0.0))
-    T = np.where(bad, np.nan, T)
+    F, K, S, T, D = (np.where(bad, np.nan, values) for values in (F, K, S, T, D))
     sign = np.where(is_call, 1.0, -1.0)
     root_t = np.sqrt(T)
     total = sigma * root_t

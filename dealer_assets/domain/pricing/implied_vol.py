@@ -22,6 +22,10 @@ Bools = NDArray[np.bool_]
 _SQRT_2 = np.sqrt(2.0)
 _LOG_HALF = np.log(0.5)
 _SQRT_2_OVER_PI = np.sqrt(2.0 / np.pi)
+_TWO_OVER_SQRT_PI = 2.0 / np.sqrt(np.pi)
+_SERIES_BELOW, _SERIES_NEAR = 0.005, 5.0
+"""Where the Taylor series is exact to rounding and the plain difference is not."""
+
 _MAX_STEPS = 64
 _TOLERANCE = 4.0e-16
 _TOTAL_VOL_CEILING = 40.0
@@ -80,9 +84,10 @@ def implied_vol(
         intrinsic = np.maximum(np.where(is_call, F - K, K - F), 0.0)
         # Time value as the out-of-the-money option of the same strike: parity removes the intrinsic
         beta = (undiscounted - intrinsic) / np.sqrt(F * K)
-        x = -np.abs(np.log(F / K))
-        bound = np.exp(0.5 * x)
-    reason[beta >= bound] = IvReason.ABOVE_BOUND
+        x = -np.abs(_log_ratio(F, K))
+        # Compared in dollars as well: a price at its bound can round below it once normalised
+        at_bound = (beta >= np.exp(0.5 * x)) | (undiscounted >= np.where(is_call, F, K))
+    reason[at_bound] = IvReason.ABOVE_BOUND
     reason[~(beta > 0.0)] = IvReason.BELOW_INTRINSIC
     reason[T <= 0.0] = IvReason.ZERO_TIME
     reason[bad] = IvReason.BAD_INPUT
@@ -97,17 +102,41 @@ def implied_vol(
     return vol, reason
 
 
+def _log_ratio(F: Floats, K: Floats) -> Floats:
+    """``ln(F / K)``; near the money from the exact difference, as F / K rounds away its digits."""
+    gap = (F - K) / K
+    return np.asarray(np.where(np.abs(gap) < 0.5, np.log1p(gap), np.log(F / K)))
+
+
+def _erfcx_difference(a: Floats, e: Floats) -> Floats:
+    """``erfcx(a - e) - erfcx(a + e)``; for small `e` from its Taylor series, without cancellation.
+
+    The derivatives follow ``y' = 2 a y - 2 / sqrt(pi)``, ``y(n+1) = 2 a y(n) + 2 n y(n-1)``.
+    """
+    from scipy.special import erfcx  # lazily: scipy.special costs 0.4 s to import
+
+    difference = erfcx(a - e) - erfcx(a + e)
+    small = (e < _SERIES_BELOW) & (a < _SERIES_NEAR)
+    if small.any():
+        a, e = a[small], e[small]
+        y1 = 2.0 * a * erfcx(a) - _TWO_OVER_SQRT_PI
+        y2 = 2.0 * (a * y1 + erfcx(a))
+        y3 = 2.0 * (a * y2 + 2.0 * y1)
+        y4 = 2.0 * (a * y3 + 3.0 * y2)
+        y5 = 2.0 * (a * y4 + 4.0 * y3)
+        difference[small] = -2.0 * e * (y1 + e * e / 6.0 * (y3 + e * e / 20.0 * y5))
+    return np.asarray(difference)
+
+
 def _log_price(x: Floats, s: Floats) -> tuple[Floats, Floats]:
     """Log of the normalised out-of-the-money price, and its derivative in total vol.
 
     Both come from the same erfcx difference; it is positive for every positive `s`.
     """
-    from scipy.special import erfcx  # lazily: scipy.special costs 0.4 s to import
-
     h, t = x / s, 0.5 * s
     # erfcx(z) overflows below z = -26; there the price is at its bound and the caller's bracket
     # closes from above, so infinity is the right signal
-    difference = erfcx(-(h + t) / _SQRT_2) - erfcx(-(h - t) / _SQRT_2)
+    difference = _erfcx_difference(-h / _SQRT_2, t / _SQRT_2)
     log_price = _LOG_HALF + np.log(difference) - 0.5 * (h * h + t * t)
     return log_price, _SQRT_2_OVER_PI / difference
 

@@ -139,7 +139,7 @@ def _ladder(
         first = max(int(np.ceil(past.min() * (1.0 - below) / step)), 1)
         last = max(int(past.max() * (1.0 + above) / step), first)
         multiples.append(np.arange(first, last + 1, dtype=np.int64) * band.multiple)
-    return np.unique(np.concatenate(multiples)) * profile.strike_step
+    return np.asarray(np.unique(np.concatenate(multiples)) * profile.strike_step, np.float64)
 
 
 def _contract_ids(

@@ -78,7 +78,7 @@ def fair_vols(log_moneyness: Floats, years: Floats, *, log_vol: Floats, smile: S
 
 
 def forwards(spot: Floats, years: Floats, *, profile: Profile) -> Floats:
-    """Forwards from spot and the profile's carry curve [USD]; arrays of shape (n,)."""
+    """Return forwards from spot and the profile's carry curve [USD]; arrays of shape (n,)."""
     slope = profile.carry_short - profile.carry_long
     carry = profile.carry_long + slope * np.exp(-_CARRY_SPEED * np.maximum(years, 0.0))
     return np.asarray(spot * np.exp(carry * years))

@@ -1,0 +1,168 @@
+"""Invariants: each holds on a clean snapshot and fails, alone, on its own seeded fault."""
+
+from datetime import timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from dealer_assets import tables
+from dealer_assets.domain.exposure.snapshot import expose
+from dealer_assets.domain.history import daily_history, volume_deltas
+from dealer_assets.domain.invariants import INVARIANTS
+from dealer_assets.domain.pricing.chain import price_chain
+from dealer_assets.underlyings import underlying
+from dealer_assets_tests.domain.synthetic import EVENT_AT, chain, whole_chain
+
+SPX = underlying("SPX")
+
+
+def traded_chain(event_at=EVENT_AT, **fields):
+    contracts = [item | {"volume_contracts": 3.0} | fields for item in whole_chain()]
+    return chain(contracts, event_at=event_at)
+
+
+def tables_of(rows):
+    """Every table of one snapshot, by name."""
+    priced = price_chain(rows)
+    exposure = expose(rows, priced, model="naive")
+    deltas = volume_deltas(rows)
+    return {
+        tables.CHAIN_SNAPSHOTS.name: rows,
+        tables.CONTRACT_GREEKS.name: priced,
+        tables.DEALER_EXPOSURE.name: exposure.exposure_table,
+        tables.EXPOSURE_LEVELS.name: exposure.levels,
+        tables.GAMMA_PROFILE.name: exposure.profile_table,
+        tables.VOLUME_DELTAS.name: deltas,
+        tables.DAILY_HISTORY.name: daily_history(rows, deltas, priced=priced),
+    }
+
+
+@pytest.fixture(scope="module")
+def clean():
+    return tables_of(traded_chain())
+
+
+def replaced(rows, column, values):
+    """Rows with one column's values changed."""
+    place = rows.schema.get_field_index(column)
+    field = rows.schema.field(column)
+    return rows.set_column(place, field, pa.array(values, field.type))
+
+
+def scaled(rows, column, factor, share=1.0):
+    """Rows with the first share of a column multiplied."""
+    values = np.array(rows[column].to_pylist(), np.float64)
+    values[: int(np.ceil(share * values.size))] *= factor
+    return replaced(rows, column, values)
+
+
+def without_bids(rows):
+    count = rows.num_rows
+    return replaced(rows, "bid", [0.0] * (count * 2 // 3) + [9.0] * (count - count * 2 // 3))
+
+
+def nan_exposure(rows):
+    values = rows["charm_exposure_usd_per_day"].to_pylist()
+    return replaced(rows, "charm_exposure_usd_per_day", [float("nan"), *values[1:]])
+
+
+def spot_moved(rows):
+    return scaled(rows, "spot", 1.0003)
+
+
+FAULTS = {
+    ("chain_snapshots", "quotes_two_sided"): without_bids,
+    ("chain_snapshots", "open_interest_present"): lambda rows: scaled(
+        rows, "open_interest_contracts", 0.0
+    ),
+    ("chain_snapshots", "chain_complete"): lambda rows: rows.filter(
+        pc.greater(rows["strike"], 5500.0)
+    ),
+    ("contract_greeks", "vols_determined"): lambda rows: replaced(
+        rows, "iv_source", ["interpolated"] * rows.num_rows
+    ),
+    ("contract_greeks", "vols_in_range"): lambda rows: scaled(rows, "implied_vol", 200.0, 1e-3),
+    ("contract_greeks", "parity_holds"): lambda rows: replaced(
+        rows, "forward_residual", [1.5] * rows.num_rows
+    ),
+    ("contract_greeks", "gamma_not_negative"): lambda rows: scaled(rows, "gamma", -1.0, 1e-3),
+    ("dealer_exposure", "exposures_finite"): nan_exposure,
+    ("exposure_levels", "net_is_sum"): lambda rows: scaled(
+        rows, "net_gamma_exposure_usd_per_pct", 1.001
+    ),
+    ("exposure_levels", "publishable"): lambda rows: replaced(
+        rows, "quality_reasons", [["partial_chain"]]
+    ),
+    ("gamma_profile", "holds_spot"): spot_moved,
+    ("volume_deltas", "volumes_not_negative"): lambda rows: scaled(
+        rows, "volume_delta_contracts", -1.0, 1e-3
+    ),
+    ("daily_history", "volumes_not_negative"): lambda rows: scaled(
+        rows, "volume_contracts", -1.0, 1e-3
+    ),
+}
+
+
+def invariants():
+    return [(name, invariant) for name, many in INVARIANTS.items() for invariant in many]
+
+
+def test_every_invariant_has_a_seeded_fault_here():
+    assert set(FAULTS) == {(name, invariant.name) for name, invariant in invariants()}
+    known = {table.name for table in tables.TABLES}
+    assert set(INVARIANTS) <= known
+
+
+@pytest.mark.parametrize(
+    ("name", "invariant"), invariants(), ids=lambda item: getattr(item, "name", item)
+)
+def test_invariant_holds_on_a_clean_snapshot(clean, name, invariant):
+    verdict = invariant.judge(clean[name], SPX)
+    assert verdict.holds, verdict.text
+    assert clean[name].num_rows > 0
+
+
+@pytest.mark.parametrize(("name", "fault"), FAULTS)
+def test_seeded_fault_fails_its_invariant_and_no_other(clean, name, fault):
+    rows = FAULTS[name, fault](clean[name])
+    failed = [i.name for i in INVARIANTS[name] if not i.judge(rows, SPX).holds]
+    assert failed == [fault]
+
+
+@pytest.mark.parametrize(
+    ("name", "invariant"), invariants(), ids=lambda item: getattr(item, "name", item)
+)
+def test_invariant_of_no_rows_gives_a_verdict(name, invariant):
+    verdict = invariant.judge(tables.table(name).schema.empty_table(), SPX)
+    assert verdict.text
+    assert all(np.isfinite(value) for value in verdict.numbers.values())
+
+
+def test_verdict_says_what_was_expected_and_found(clean):
+    rows = FAULTS["chain_snapshots", "quotes_two_sided"](clean["chain_snapshots"])
+    (invariant,) = (i for i in INVARIANTS["chain_snapshots"] if i.name == "quotes_two_sided")
+    verdict = invariant.judge(rows, SPX)
+    assert "expected at least 50%" in verdict.text
+    assert verdict.numbers["two_sided_share"] == pytest.approx(1 / 3, abs=0.02)
+    assert verdict.numbers["live_contracts"] == rows.num_rows
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("chain_snapshots", "quotes_two_sided"),
+        ("chain_snapshots", "open_interest_present"),
+        ("gamma_profile", "holds_spot"),
+    ],
+)
+def test_faulty_snapshot_is_not_hidden_by_good_ones(clean, name, fault):
+    """Rows are one or more snapshots: a rebuild judges a session's 390 together."""
+    (invariant,) = (i for i in INVARIANTS[name] if i.name == fault)
+    bad = FAULTS[name, fault](clean[name])
+    later = pa.array([EVENT_AT + timedelta(minutes=1)] * bad.num_rows, tables.INSTANT)
+    bad = bad.set_column(
+        bad.schema.get_field_index("event_at"), bad.schema.field("event_at"), later
+    )
+    assert not invariant.judge(pa.concat_tables([clean[name], bad]), SPX).holds
