@@ -12,13 +12,16 @@ import sys
 import time
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dealer_assets.errors import BadInputError, DealerError
+
+if TYPE_CHECKING:
+    from dealer_assets.runner import Run
 
 REFUSED, QUARANTINED = 1, 3
 
@@ -170,38 +173,39 @@ def backfill(
     if lane.symbol not in settings().lanes:
         lanes = ",".join((*settings().lanes, lane.symbol))
         err.print(f"[yellow]to see {lane.symbol} in the UI, set DEALER_UNDERLYINGS={lanes}[/]")
-    failed = _run_days([lane.symbol], days, rebuild=rebuild)
-    if marts:
-        failed += _build_marts()
+    runs = _run_days([lane.symbol], days, rebuild=rebuild)
+    failed = sum(not run.is_success for run in runs)
     out.print(f"{len(days)} partitions of {lane.symbol}, {failed} stopped or failed")
+    if marts:
+        failed += not _build_marts().is_success
     if failed:
         raise typer.Exit(REFUSED)
 
 
-def _run_days(symbols: list[str], days: list[date], *, rebuild: bool = False) -> int:
-    """Run partitions with a progress bar; return how many failed or were blocked."""
+def _run_days(symbols: list[str], days: list[date], *, rebuild: bool = False) -> list[Run]:
+    """Run partitions with a progress bar; say which were blocked or failed, and why."""
     from dealer_assets.runner import run_partitions
 
-    failed = 0
+    runs = []
     with _progress() as progress:
         task = progress.add_task("+".join(symbols), total=len(days))
         for run in run_partitions(symbols, days, rebuild=rebuild):
             progress.update(task, advance=1, description=f"{run.name} {run.partition}")
-            failed += not run.is_success
+            runs.append(run)
             for problem in run.problems:
                 err.print(f"[red]stopped[/red] {run.partition}: {problem}", highlight=False)
-    return failed
+    return runs
 
 
-def _build_marts() -> int:
-    """Build the marts behind a spinner; return 1 when that failed."""
+def _build_marts() -> Run:
+    """Build the marts behind a spinner."""
     from dealer_assets.runner import run_marts
 
     with err.status("dbt: building and testing the marts"):
         run = run_marts()
     for problem in run.problems:
         err.print(f"[red]marts[/red]: {problem}", highlight=False)
-    return int(not run.is_success)
+    return run
 
 
 @app.command()
@@ -285,12 +289,12 @@ def demo(
 
     started = time.perf_counter()
     plan = show.plan(datetime.now(UTC), sessions=sessions)
-    failed = 0
+    runs: list[Run] = []
     for step in plan.steps:
-        failed += _run_days(list(step.symbols), list(step.sessions))
-    failed += _build_marts()
-    out.print(show.report(plan, seconds=time.perf_counter() - started))
-    if failed:
+        runs += _run_days(list(step.symbols), list(step.sessions))
+    runs.append(_build_marts())
+    out.print(show.report(plan, runs, seconds=time.perf_counter() - started))
+    if not all(run.is_success for run in runs):
         raise typer.Exit(REFUSED)
 
 

@@ -7,6 +7,7 @@ Belongs here: which sessions, and the report's contents. Does not belong here: h
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -14,8 +15,8 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
-from rich.table import Table
 
+from dealer_assets.runner import Run
 from dealer_assets.settings import PROJECT, settings
 
 _CALENDARS: tuple[tuple[str, ...], ...] = (("SPX", "SPY"), ("BTC",))
@@ -64,7 +65,7 @@ def plan(now: datetime, *, sessions: int) -> Plan:
     return Plan(tuple(steps))
 
 
-def report(done: Plan, *, seconds: float) -> RenderableType:
+def report(done: Plan, runs: Sequence[Run], *, seconds: float) -> RenderableType:
     """Report levels, rows, checks and timing, draw the picture, and say what to type next."""
     from dealer_assets import tables
     from dealer_assets.ingest import lake_of
@@ -92,7 +93,16 @@ def report(done: Plan, *, seconds: float) -> RenderableType:
     picture.write_bytes(
         profile_picture(rows, levels.filter(_at(levels, newest["event_at"])), dpi=130)
     )
-    return Group(levels_table(shown), _rows_table(lake, symbols, first), _next(seconds))
+    return Group(
+        "",
+        levels_table(shown),
+        "",
+        _rows_table(lake, symbols, first),
+        "",
+        _checks_table(runs),
+        "",
+        _next(seconds),
+    )
 
 
 def picture_path() -> Path:
@@ -125,21 +135,30 @@ def _last_of_sessions(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(last.values(), key=lambda row: (row["underlying"], row["session_date"]))
 
 
-def _rows_table(lake: Any, symbols: list[str], first: date) -> Table:
+def _rows_table(lake: Any, symbols: list[str], first: date) -> RenderableType:
     from dealer_assets import tables
     from dealer_assets.lake.reader import scan
+    from dealer_assets.reports.terminal import counts_table
 
-    view = Table(title="rows in the lake", title_justify="left")
-    view.add_column("table")
-    for symbol in symbols:
-        view.add_column(symbol, justify="right")
-    for table in tables.TABLES:
-        counts = [
-            scan(lake, table, underlyings=[s], first=first, columns=["event_at"]).num_rows
-            for s in symbols
-        ]
-        view.add_row(table.name, *(f"{count:,}" for count in counts))
-    return view
+    def count(table: tables.Table, symbol: str) -> int:
+        rows = scan(lake, table, underlyings=[symbol], first=first, columns=["event_at"])
+        return int(rows.num_rows)
+
+    rows = {t.name: [count(t, symbol) for symbol in symbols] for t in tables.TABLES}
+    return counts_table("rows in the lake", symbols, rows)
+
+
+def _checks_table(runs: Sequence[Run]) -> RenderableType:
+    from dealer_assets.reports.terminal import counts_table
+
+    rows: dict[str, list[int]] = {}
+    for run in runs:
+        line = rows.setdefault(run.name, [0, 0, 0, 0, 0])
+        found = (run.checks_passed, run.checks_warned, run.checks_failed, round(run.seconds))
+        for place, value in enumerate((1, *found)):
+            line[place] += value
+    columns = ("runs", "checks passed", "warned", "blocked", "seconds")
+    return counts_table("runs and asset checks", columns, rows)
 
 
 def _next(seconds: float) -> Panel:

@@ -50,11 +50,17 @@ def _job(kind: str, calendar: Calendar, wanted: tuple[tables.Table, ...], doc: s
     ]
     return dg.define_asset_job(
         job_name(kind, calendar),
-        selection=dg.AssetSelection.assets(*keys),
+        selection=dg.AssetSelection.assets(*keys) - _freshness(keys),
         executor_def=dg.in_process_executor,
         description=doc,
         tags={"calendar": SLUGS[calendar]},
     )
+
+
+def _freshness(keys: list[dg.AssetKey]) -> dg.AssetSelection:
+    """Select the freshness checks: a sensor judges them; a backfill of 2022 is not overdue."""
+    levels = [key for key in keys if key.path[-1] == tables.EXPOSURE_LEVELS.name]
+    return dg.AssetSelection.checks(*(dg.AssetCheckKey(key, "freshness_check") for key in levels))
 
 
 @dg.definitions

@@ -103,10 +103,7 @@ def _oddities(outcome: Outcome) -> str:
 
 def held_view(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Show what the lake holds, one line per underlying and table."""
-    table = Table(title="lake", title_justify="left")
-    for column in ("underlying", "table", "first session", "last session", "newest part"):
-        table.add_column(column)
-    table.add_column("sessions", justify="right")
+    table = _plain("lake", "underlying", "table", "first", "last", "newest", right=("sessions",))
     for row in rows:
         table.add_row(
             row["underlying"],
@@ -121,22 +118,46 @@ def held_view(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def levels_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Show one line of levels per underlying and session."""
-    table = Table(title="levels at each session's last snapshot", title_justify="left")
-    for column in ("underlying", "session", "flip status"):
-        table.add_column(column)
-    for column in ("spot", "net gamma / 1 %", "flip", "call wall", "put wall", "contracts"):
-        table.add_column(column, justify="right")
+    numbers = ("spot", "net gamma", "flip", "call wall", "put wall")
+    table = _plain(
+        "levels at each session's last snapshot (gamma in USD per 1 %)",
+        "",
+        "session",
+        right=numbers,
+    )
+    table.add_column("", no_wrap=True)
     for row in rows:
         gamma = row["net_gamma_exposure_usd_per_pct"]
         table.add_row(
             row["underlying"],
             str(row["session_date"]),
-            row["flip_status"],
             price(row["spot"]),
             Text(usd(gamma), style="green" if gamma > 0 else "red"),
             price(row["flip_price"]),
-            price(row["call_wall"]),
-            price(row["put_wall"]),
-            f"{row['contracts_used']:,}",
+            _strike(row["call_wall"]),
+            _strike(row["put_wall"]),
+            "" if row["flip_status"] == "ok" else row["flip_status"],
         )
+    return table
+
+
+def counts_table(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[int]]) -> Table:
+    """Show integer counts, one line per name."""
+    table = _plain(title, "", right=columns)
+    for name, counts in rows.items():
+        table.add_row(name, *(f"{count:,}" for count in counts))
+    return table
+
+
+def _strike(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:,.6g}"
+
+
+def _plain(title: str, *left: str, right: Sequence[str] = ()) -> Table:
+    """Return a table without rules that fits 80 columns."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, title_style="bold")
+    for name in left:
+        table.add_column(name, no_wrap=True)
+    for name in right:
+        table.add_column(name, justify="right", no_wrap=True)
     return table

@@ -30,7 +30,7 @@ _OPEN_INTEREST_SHARE = {
 }
 """Open interest of a mature series over the profile's scale: it gathers in monthlies."""
 
-_WIDTH = {"daily": 0.018, "weekly": 0.03, "monthly": 0.06, "quarter": 0.06, "leaps": 0.12}
+_WIDTH = {"daily": 0.022, "weekly": 0.04, "monthly": 0.09, "quarter": 0.09, "leaps": 0.16}
 """Spread of positions over log strike, at an at-the-money vol of `_USUAL_VOL`."""
 
 _USUAL_VOL = 0.14

@@ -30,7 +30,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 DEFAULT_DENSITY = 0.5
-"""Reach of the fine strike bands: 0.5 gives SPX about 10,000 contracts, 1.0 about 20,000."""
+"""Reach of the fine strike bands: 0.5 gives SPX about 10,000 contracts, 1.0 about 18,000."""
 
 _DENSITY_POWER = 1.5
 """Reach over density: bands overlap, so contracts grow slower than the reach does."""
@@ -137,7 +137,7 @@ def _ladder(
         above = reach * min(share * band.above, wing.above)
         step = band.multiple * profile.strike_step
         first = max(int(np.ceil(past.min() * (1.0 - below) / step)), 1)
-        last = max(int(past.max() * (1.0 + above) / step), first)
+        last = int(past.max() * (1.0 + above) / step)  # before first: the band is empty
         multiples.append(np.arange(first, last + 1, dtype=np.int64) * band.multiple)
     return np.asarray(np.unique(np.concatenate(multiples)) * profile.strike_step, np.float64)
 

@@ -224,7 +224,7 @@ _SPX = Profile(
     round_strikes=(100.0, 50.0, 25.0),
     tick=Tick(0.05, 3.0, 0.10),
     spread_vol_points=0.05,
-    open_interest=450_000.0,
+    open_interest=350_000.0,
     volume=500_000.0,
     horizons=_US_HORIZONS,
 )

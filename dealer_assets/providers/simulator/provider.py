@@ -236,8 +236,10 @@ def _trades(
     """Volume so far, last price (NaN without one) and its instant in microseconds (0 without)."""
     listing, path = session.listing, session.path
     clock = market.activity_clock(underlying.calendar, path.minutes)
-    ends = np.clip((listing.expires_us - session.open_us) // 60_000_000, 0, path.minutes)
-    # a series that expires within the session does its whole volume before
+    # a series does its whole volume by its expiry, or by the last minute that can be asked for:
+    # around the clock that is the one before the next day's first
+    last_minute = path.minutes - (underlying.calendar == "24/7")
+    ends = np.clip((listing.expires_us - session.open_us) // 60_000_000, 0, last_minute)
     at_end = np.where(ends > 0, clock[ends], 1.0)[listing.slice_id]
     done = clock[np.minimum(session.live_minute(minute), path.minutes)] / at_end
     volume = flow.volume_by(np.minimum(done, 1.0))
