@@ -86,7 +86,8 @@ def levels(
         typer.Option(help="Value the quotes at this instant (ISO 8601 with offset)."),
     ] = None,
     png: Annotated[
-        Path | None, typer.Option(help="Also draw the gamma profile into this PNG.")
+        Path | None,
+        typer.Option(help="Also draw the gamma profile into this PNG (numbered for archives)."),
     ] = None,
 ) -> None:
     """Price one chain file and print its levels; needs no lake and no set-up.
@@ -101,7 +102,7 @@ def levels(
         documents = [p.document for p in priced]
         sys.stdout.write(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
         sys.stdout.write("\n")
-    for one in priced:
+    for number, one in enumerate(priced, start=1):
         if not as_json:
             out.print(levels_view(one.document))
             for finding in one.findings:
@@ -109,7 +110,8 @@ def levels(
         if png and one.exposure.profile is not None:
             from dealer_assets.reports.pictures import profile_picture
 
-            png.write_bytes(
+            target = png if len(priced) == 1 else png.with_stem(f"{png.stem}_{number}")
+            target.write_bytes(
                 profile_picture(one.exposure.profile_table, one.exposure.levels, dpi=130)
             )
     if any(one.quarantined for one in priced):

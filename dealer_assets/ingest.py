@@ -5,7 +5,8 @@ the same instant. Does not belong here: parsing (`providers`), file layout (`lak
 
 Two sources of one instant are merged contract by contract, and the row that could be known first
 stays: importing files in any order, twice, or at once gives the same part. A later source whose
-spot differs adds nothing (it is another state of the market under the same clock).
+spot differs adds nothing (it is another state of the market under the same clock). A session is
+real or simulated, never both: the first real chain clears simulated ones away.
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ from dealer_assets.lake.layout import part_name
 from dealer_assets.lake.locks import exclusive
 from dealer_assets.lake.reader import list_parts, read_part
 from dealer_assets.lake.storage import Lake, open_lake
-from dealer_assets.lake.writer import write_part
+from dealer_assets.lake.writer import delete_part, write_part
 from dealer_assets.providers.base import ChainProvider, ChainSnapshot, Finding
 from dealer_assets.settings import Settings
 from dealer_assets.underlyings import Underlying, underlying
 
 Status = Literal["stored", "merged", "held", "superseded", "refused"]
 _SPOT_TOLERANCE = 1e-9
+SIMULATOR = "simulator"
 
 
 @dataclass(frozen=True)
@@ -148,16 +150,22 @@ def store_snapshot(lake: Lake, snapshot: ChainSnapshot) -> Outcome:
         write_part(lake, table, rows, underlying=symbol, session_date=day, name=name)
 
     with exclusive(lake, tables.CHAIN_SNAPSHOTS, underlying=symbol, session_date=day):
+        if not _may_enter(lake, snapshot):
+            return _outcome(snapshot, "superseded", reason=_REAL_SESSION)
         rows, status = _merge(_held(lake, snapshot), snapshot.rows)
         if snapshot.rejected.num_rows:
             put(tables.REJECTED_ROWS, snapshot.rejected)
         put(tables.CHAIN_SOURCES, _source_row(snapshot))
         if status in {"stored", "merged"}:
             put(tables.CHAIN_SNAPSHOTS, rows)
+    return _outcome(snapshot, status, reason=_SUPERSEDED if status == "superseded" else "")
+
+
+def _outcome(snapshot: ChainSnapshot, status: Status, *, reason: str) -> Outcome:
     return Outcome(
         source=snapshot.source_name,
         status=status,
-        reason=_SUPERSEDED if status == "superseded" else "",
+        reason=reason,
         underlying=snapshot.underlying,
         session_date=snapshot.session_date,
         event_at=snapshot.event_at,
@@ -172,6 +180,26 @@ def store_snapshot(lake: Lake, snapshot: ChainSnapshot) -> Outcome:
 _SUPERSEDED = (
     "another source of the same instant was known earlier and differs; it stays as it was known"
 )
+
+
+_REAL_SESSION = "the session holds real chains, and simulated ones never join them"
+
+
+def _may_enter(lake: Lake, snapshot: ChainSnapshot) -> bool:
+    """Keep a session real or simulated, never both; a real chain clears simulated ones away."""
+    symbol, day = snapshot.underlying, snapshot.session_date
+    parts = list_parts(lake, tables.CHAIN_SNAPSHOTS, symbol, day)
+    if not parts:
+        return True
+    held = read_part(lake, tables.CHAIN_SNAPSHOTS, parts[-1], columns=["provider"])
+    was_simulated = bool(held["provider"][0].as_py() == SIMULATOR)
+    if snapshot.provider == SIMULATOR:
+        return was_simulated
+    if was_simulated:
+        for table in (tables.CHAIN_SNAPSHOTS, tables.CHAIN_SOURCES, tables.REJECTED_ROWS):
+            for part in list_parts(lake, table, symbol, day):
+                delete_part(lake, table, underlying=symbol, session_date=day, name=part.name)
+    return True
 
 
 def _held(lake: Lake, snapshot: ChainSnapshot) -> pa.Table | None:
@@ -303,7 +331,8 @@ def _due(
     """Instants to ask the provider for."""
     now = now.astimezone(UTC)
     if sessions.session_of(asset.calendar, now) == session_date and _is_live(asset, now):
-        return [now.replace(second=0, microsecond=0)]
+        last = sessions.quotes_end(asset.calendar, session_date)
+        return [min(now, last).replace(second=0, microsecond=0)]
     if list_parts(lake, tables.CHAIN_SNAPSHOTS, asset.symbol, session_date):
         return []
     if sessions.session_open(asset.calendar, session_date) > now:

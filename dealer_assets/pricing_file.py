@@ -126,7 +126,8 @@ def _left_out(rejected: pa.Table, chain: pa.Table, priced: pa.Table) -> dict[str
     counts["expired"] = int(expired(chain).sum())
     unknown_vol = pc.is_null(priced["implied_vol"])
     for reason in pc.filter(priced["iv_reason"], unknown_vol).to_pylist():
-        counts[f"no_vol_{reason}"] += 1
+        # a price of its own is no use where its slice has no out-of-the-money quote
+        counts["no_vol_in_slice" if reason == "ok" else f"no_vol_{reason}"] += 1
     open_interest = pc.fill_null(priced["open_interest_contracts"], -1.0)
     known_vol = pc.invert(unknown_vol)
     counts["no_open_interest"] = (

@@ -21,7 +21,11 @@ class Settings(BaseSettings):
     """The platform's configuration; relative paths start at the project's root."""
 
     model_config = SettingsConfigDict(
-        env_prefix="DEALER_", env_file=PROJECT / ".env", extra="ignore", frozen=True
+        env_prefix="DEALER_",
+        env_file=PROJECT / ".env",
+        env_ignore_empty=True,  # .env.example lists every variable, most of them empty
+        extra="ignore",
+        frozen=True,
     )
 
     data_dir: Path = Field(

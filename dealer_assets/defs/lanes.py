@@ -15,6 +15,7 @@ import pyarrow as pa
 from dealer_assets.defs.checks import check_specs, evaluate
 from dealer_assets.defs.partitions import partitions_of, session_of_key
 from dealer_assets.defs.resources import Platform
+from dealer_assets.domain.invariants import is_sound
 from dealer_assets.lake.reader import list_parts, read_part
 from dealer_assets.lake.refresh import Derive, Refreshed, refresh_session, refresh_snapshots
 from dealer_assets.lake.storage import Lake
@@ -63,7 +64,11 @@ class Lane:
     rebuild: bool
 
     def refresh(self, derive: Derive, options: Mapping[str, str] | None = None) -> Refreshed:
-        """Derive what is due, per snapshot or for the session, as the table is cut."""
+        """Derive what is due, per snapshot or for the session, as the table is cut.
+
+        A snapshot that a blocking check stops derives to a part without rows, whenever it is
+        reached: a later, sound snapshot of the session does not let it through.
+        """
         if self.table.part == "session":
             return refresh_session(
                 self.lake,
@@ -80,10 +85,19 @@ class Lane:
             sources=self.sources,
             underlying=self.underlying.symbol,
             session_date=self.session_date,
-            derive=derive,
+            derive=self._stopping_unsound(derive),
             options=options,
             rebuild=self.rebuild,
         )
+
+    def _stopping_unsound(self, derive: Derive) -> Derive:
+        def gated(rows: Mapping[str, pa.Table]) -> pa.Table:
+            for table in self.sources:
+                if not is_sound(table.name, rows[table.name], self.underlying):
+                    return self.table.schema.empty_table()
+            return derive(rows)
+
+        return gated
 
     def newest(self, table: Table | None = None) -> pa.Table:
         """Rows of the partition's newest part; zero rows when it has none."""
@@ -106,6 +120,7 @@ class Lane:
                 "parts_written": len(done.written),
                 "parts_current": done.kept,
                 "parts_removed": done.removed,
+                "parts_stopped": done.stopped,
                 "newest_part": parts[-1].name if parts else "none",
             },
             check_results=evaluate(

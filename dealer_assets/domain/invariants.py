@@ -280,3 +280,12 @@ INVARIANTS: dict[str, tuple[Invariant, ...]] = {
         ),
     ),
 }
+
+
+def is_sound(table: str, rows: pa.Table, underlying: Underlying) -> bool:
+    """Tell whether one snapshot's rows hold every blocking invariant of their table."""
+    return all(
+        invariant.judge(rows, underlying).holds
+        for invariant in INVARIANTS.get(table, ())
+        if invariant.blocking
+    )

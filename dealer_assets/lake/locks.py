@@ -3,7 +3,7 @@
 Belongs here: mutual exclusion between processes on one machine. Does not belong here: atomicity of
 a single part, which needs no lock (`writer`). The kernel drops the lock when its holder dies, so a
 killed process never blocks the next. An S3 lake has no such lock: there, imports of the *same
-instant* from different sources must go through one process (the Dagster pool does that).
+instant* from different sources must go through one process.
 """
 
 from __future__ import annotations

@@ -36,12 +36,15 @@ class Refreshed:
         Parts found current, parts whose input is gone.
     rows : int
         Rows written.
+    stopped : int
+        Parts written without a row, because their snapshot may not be derived from.
     """
 
     written: tuple[str, ...]
     kept: int
     removed: int
     rows: int
+    stopped: int = 0
 
 
 def refresh_snapshots(
@@ -84,7 +87,7 @@ def refresh_snapshots(
     existing = _by_name(lake, target, underlying, session_date)
     names = sorted(set.intersection(*(set(parts) for parts in held.values())))
     written: list[str] = []
-    kept = rows = 0
+    kept = rows = stopped = 0
     for name in names:
         inputs = {table: parts[name] for table, parts in held.items()}
         provenance = _provenance(lake, inputs, options or {})
@@ -103,10 +106,11 @@ def refresh_snapshots(
         )
         written.append(name)
         rows += result.rows
+        stopped += result.rows == 0
     gone = sorted(set(existing) - set(names))
     for name in gone:
         delete_part(lake, target, underlying=underlying, session_date=session_date, name=name)
-    return Refreshed(tuple(written), kept, len(gone), rows)
+    return Refreshed(tuple(written), kept, len(gone), rows, stopped)
 
 
 def refresh_session(

@@ -2,7 +2,7 @@
 
 Belongs here: Cboe's field names and clocks, the HTTP request, and the reading of typed columns out
 of JSON rows (which `yahoo` uses too). Does not belong here: deciding the session or judging rows
-(`assembly`). Source: docs/methods/sources.md; the feed is undocumented by Cboe.
+(`assembly`). Source: docs/methods/files.md; the feed is undocumented by Cboe.
 
 Two clocks, easily confused. The top-level ``timestamp`` is the UTC instant at which the file was
 made, about 15 minutes after the data. ``last_trade_time``, in the header and in the rows, is New

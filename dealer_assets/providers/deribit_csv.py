@@ -16,8 +16,9 @@ Greeks snapshot    ``expiry_name``         none, or an hour label ``date``: foun
 Inverse options are quoted in coin. A price times the forward of its own expiry, at its own instant
 (``underlying_price``), is an undiscounted dollar value under Black-76 with that forward, which is
 how Deribit's own vols and Greeks treat it. Vols are percent in two layouts and decimal in the
-options snapshot. Open interest is in contracts of one coin; volume is that of the last 24 hours. A
-side without price has no order: its price is 0, as in every chain.
+options snapshot. Open interest is in contracts of one coin. Volume is left out: Deribit gives that
+of the last 24 hours, which is no session's. A side without price has no order: its price is 0, as
+in every chain.
 """
 
 from __future__ import annotations
@@ -66,7 +67,6 @@ class _Layout:
 _SNAPSHOT = _Layout(
     symbol="instrument_name",
     floats={
-        "volume": "volume_contracts",
         "open_interest": "open_interest_contracts",
         "delta": "vendor_delta",
     },
@@ -94,7 +94,6 @@ _TARDIS = _Layout(
 _GREEKS = _Layout(
     symbol="instrument_name",
     floats={
-        "volume": "volume_contracts",
         "open_interest": "open_interest_contracts",
         "delta": "vendor_delta",
         "gamma": "vendor_gamma",

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
@@ -69,7 +70,7 @@ def main() -> None:
     for minute, lag in lags.items():
         print(f"{minute:%H:%M}  {lag:5.1f} s")  # noqa: T201 a report
     minutes = list(lags)
-    gaps = [b - a for a, b in zip(minutes, minutes[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(minutes)]
     skipped = sum(gap > timedelta(minutes=1) for gap in gaps)
     values = sorted(lags.values())
     p95 = values[max(0, round(0.95 * len(values)) - 1)]

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dealer_assets import tables
+from dealer_assets.domain.coverage import chain_coverage
 from dealer_assets.domain.instruments import Contract, parse_osi
 from dealer_assets.errors import BadInputError, UndatedChainError, UnknownUnderlyingError
 from dealer_assets.providers.assembly import assemble
-from dealer_assets.domain.coverage import chain_coverage
 from dealer_assets.providers.raw_chain import RawChain
 from dealer_assets.providers.symbol_columns import read_symbols
 from dealer_assets.underlyings import underlying

@@ -1,0 +1,124 @@
+"""Where snapshots meet the lake: merging, precedence, and what is due."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from dealer_assets import tables
+from dealer_assets.domain.invariants import is_sound
+from dealer_assets.errors import NoDataError
+from dealer_assets.ingest import collect, lake_of, provider_of, store_snapshot
+from dealer_assets.lake.reader import list_parts, read_partition, scan
+from dealer_assets.providers.base import ChainSnapshot
+from dealer_assets.providers.files import read_chain_file
+from dealer_assets.runner import run_partitions
+from dealer_assets.settings import settings
+from dealer_assets.underlyings import underlying
+
+SESSION = date(2023, 5, 19)
+
+
+@pytest.fixture
+def real(chain_file: Path) -> ChainSnapshot:
+    return read_chain_file(chain_file)[0]
+
+
+@pytest.fixture
+def simulated() -> ChainSnapshot:
+    at = datetime(2023, 5, 19, 15, 0, tzinfo=UTC)
+    return provider_of(settings()).snapshot(underlying("SPX"), at=at)
+
+
+def providers_held() -> set[str]:
+    rows = scan(lake_of(settings()), tables.CHAIN_SNAPSHOTS, columns=["provider"])
+    return set(rows["provider"].to_pylist())
+
+
+def test_a_real_chain_clears_simulated_ones_of_its_session(
+    data_dir: Path, real: ChainSnapshot, simulated: ChainSnapshot
+) -> None:
+    lake = lake_of(settings())
+    assert store_snapshot(lake, simulated).status == "stored"
+    assert store_snapshot(lake, real).status == "stored"
+    assert providers_held() == {"cboe_csv"}
+    sources = read_partition(lake, tables.CHAIN_SOURCES, "SPX", SESSION)
+    assert sources["provider"].to_pylist() == ["cboe_csv"]
+
+
+def test_a_simulated_chain_never_joins_real_ones(
+    data_dir: Path, real: ChainSnapshot, simulated: ChainSnapshot
+) -> None:
+    lake = lake_of(settings())
+    store_snapshot(lake, real)
+    outcome = store_snapshot(lake, simulated)
+    assert outcome.status == "superseded"
+    assert "real" in outcome.reason
+    assert providers_held() == {"cboe_csv"}
+
+
+def test_of_two_real_sources_of_one_instant_the_first_known_stays(
+    data_dir: Path, tmp_path: Path, made_up_chain
+) -> None:
+    later = replace(made_up_chain, downloaded="May 20, 2023 at 9:00 AM EDT", last="4001.5")
+    (tmp_path / "later.csv").write_text(later.text())
+    (tmp_path / "sooner.csv").write_text(made_up_chain.text())
+    lake = lake_of(settings())
+    assert store_snapshot(lake, read_chain_file(tmp_path / "later.csv")[0]).status == "stored"
+    assert store_snapshot(lake, read_chain_file(tmp_path / "sooner.csv")[0]).status == "merged"
+    again = store_snapshot(lake, read_chain_file(tmp_path / "later.csv")[0])
+    assert again.status == "superseded"
+    rows = read_partition(lake, tables.CHAIN_SNAPSHOTS, "SPX", SESSION)
+    assert set(rows["spot"].to_pylist()) == {4000.0}
+
+
+def test_asking_a_live_provider_for_the_past_says_what_to_do(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEALER_PROVIDER", "cboe")
+    settings.cache_clear()
+    now = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
+    with pytest.raises(NoDataError, match="dealer import"):
+        collect(
+            lake_of(settings()),
+            provider_of(settings()),
+            symbol="SPX",
+            session_date=SESSION,
+            now=now,
+            per_session=3,
+        )
+
+
+def test_the_last_tick_of_a_session_asks_for_the_last_quotes(data_dir: Path) -> None:
+    lake, provider = lake_of(settings()), provider_of(settings())
+    late = datetime(2026, 11, 20, 21, 16, 30, tzinfo=UTC)
+    where = {"symbol": "SPY", "session_date": date(2026, 11, 20)}
+    assert len(collect(lake, provider, now=late, per_session=3, **where)) == 1
+    parts = list_parts(lake, tables.CHAIN_SNAPSHOTS, "SPY", date(2026, 11, 20))
+    assert [part.name for part in parts] == ["211500.parquet"]
+
+
+@pytest.mark.slow
+def test_an_unsound_snapshot_derives_to_nothing_even_after_a_sound_one(
+    data_dir: Path, tmp_path: Path, made_up_chain
+) -> None:
+    rows = made_up_chain.rows()
+    for row in rows:
+        row[4] = row[15] = "0"
+    morning = replace(made_up_chain, downloaded="May 19, 2023 at 11:00 AM EDT")
+    (tmp_path / "zero_bids.csv").write_text(morning.text(rows))
+    (tmp_path / "sound.csv").write_text(made_up_chain.text())
+    lake = lake_of(settings())
+
+    unsound = read_chain_file(tmp_path / "zero_bids.csv")[0]
+    assert not is_sound("chain_snapshots", unsound.rows, underlying("SPX"))
+    store_snapshot(lake, unsound)
+    stopped = next(run_partitions(["SPX"], [SESSION]))
+    assert not stopped.is_success
+    assert "quotes_two_sided" in stopped.problems[0]
+
+    store_snapshot(lake, read_chain_file(tmp_path / "sound.csv")[0])
+    assert next(run_partitions(["SPX"], [SESSION])).is_success
+    levels = read_partition(lake, tables.EXPOSURE_LEVELS, "SPX", SESSION)
+    assert [t.hour for t in levels["event_at"].to_pylist()] == [20]
