@@ -152,6 +152,7 @@ def _cast(array: pa.Array, target: pa.DataType, where: str) -> pa.Array:
         return array.cast(target)  # lists that are all empty do not know what of
     if _family(array.type) != _family(target):
         _refuse_type(array, target, where)
+    cast_from = array.type
     try:
         cast = array.cast(target, safe=False)
         back = cast.cast(array.type, safe=False)
@@ -161,8 +162,11 @@ def _cast(array: pa.Array, target: pa.DataType, where: str) -> pa.Array:
             f"{_REMEDY}"
         ) from error
     if not back.equals(array):
+        if pa.types.is_timestamp(array.type):
+            # as text: a nanosecond instant has no Python value without pandas
+            array, back = array.cast(pa.string()), back.cast(pa.string())
         lost = np.array([a != b for a, b in zip(array.to_pylist(), back.to_pylist(), strict=True)])
-        expected = f"{target} without loss (it is {array.type})"
+        expected = f"{target} without loss (it is {cast_from})"
         refuse(pa.array(lost), array, where=where, expected=expected)
     return cast
 
