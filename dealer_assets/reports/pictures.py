@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LONG, _SHORT, _INK, _MUTED = "#1b7f79", "#b3412c", "#1f2933", "#7b8794"
+_LONG, _SHORT, _INK, _MUTED, _FLIP = "#1b7f79", "#b3412c", "#1f2933", "#7b8794", "#6b4fa0"
+_TOP = 0.97
+"""Height of the spot's label; its line is solid, the others are dashed."""
+
 _STRIKES_SHOWN = 0.08
 """By-strike bars are drawn within 8 % of spot: further out they are too small to see."""
 
@@ -56,14 +59,16 @@ def profile_picture(profile: pa.Table, levels: pa.Table, *, dpi: int = 80) -> by
     axes.fill_between(spot_level, gamma, 0.0, where=gamma < 0, color=_SHORT, alpha=0.25)
     axes.axhline(0.0, color=_MUTED, linewidth=0.8)
     axes.set_xlim(spot_level[0], spot_level[-1])
-    _mark(axes, row["spot"], f"spot {row['spot']:,.6g}", color=_INK, height=0.97, dashed=False)
+    _mark(axes, row["spot"], f"spot {row['spot']:,.6g}", color=_INK, height=_TOP)
     if row["flip_price"] is not None:
         label = f"flip {row['flip_price']:,.6g} ({row['flip_status']})"
-        _mark(axes, row["flip_price"], label, color="#6b4fa0", height=0.88)
+        left = row["flip_price"] < row["spot"]
+        _mark(axes, row["flip_price"], label, color=_FLIP, height=0.88, to_left=left)
     for name, color, height in (("call_wall", _LONG, 0.79), ("put_wall", _SHORT, 0.70)):
         if row[name] is not None and spot_level[0] < row[name] < spot_level[-1]:
             label = f"{name.replace('_', ' ')} {row[name]:,.6g}"
-            _mark(axes, row[name], label, color=color, height=height)
+            left = row[name] < row["spot"]
+            _mark(axes, row[name], label, color=color, height=height, to_left=left)
     axes.set_xlabel("spot level [USD]")
     axes.set_ylabel(f"dealer gamma [{word} USD per 1 %]")
     axes.set_title(_title("Gamma profile", row), fontsize=10, loc="left")
@@ -101,7 +106,7 @@ def strike_picture(exposure: pa.Table, *, dpi: int = 80) -> bytes:
         # one collection instead of one patch per strike: a tenth of the drawing time
         axes.vlines(levels, 0.0, height, color=color, linewidth=width, alpha=0.8, label=label)
     axes.axhline(0.0, color=_MUTED, linewidth=0.8)
-    _mark(axes, row["spot"], f"spot {row['spot']:,.6g}", color=_INK, height=0.97, dashed=False)
+    _mark(axes, row["spot"], f"spot {row['spot']:,.6g}", color=_INK, height=_TOP)
     axes.legend(frameon=False, fontsize=8, loc="lower right")
     axes.set_xlabel("strike [USD]")
     axes.set_ylabel(f"dealer gamma [{word} USD per 1 %]")
@@ -123,18 +128,17 @@ def _frame() -> tuple[Figure, Axes]:
 
 
 def _mark(
-    axes: Axes, x: float, label: str, *, color: str, height: float, dashed: bool = True
+    axes: Axes, x: float, label: str, *, color: str, height: float, to_left: bool = False
 ) -> None:
-    axes.axvline(x, color=color, linewidth=1.0, linestyle="--" if dashed else "-")
-    low, high = axes.get_xlim()
-    right_half = x > 0.5 * (low + high)
+    """Draw a vertical line with its label on the side where it crosses no other line."""
+    axes.axvline(x, color=color, linewidth=1.0, linestyle="--" if height < _TOP else "-")
     axes.annotate(
         label,
         (x, height),
         xycoords=("data", "axes fraction"),
-        xytext=(-4 if right_half else 4, 0),
+        xytext=(-4 if to_left else 4, 0),
         textcoords="offset points",
-        ha="right" if right_half else "left",
+        ha="right" if to_left else "left",
         va="top",
         fontsize=8,
         color=color,

@@ -23,16 +23,16 @@ FLAGS = [
 ]
 PAGES = {
     "ui_lineage": "/asset-groups/",
-    "ui_catalog": "/assets",
+    "ui_lane": "/locations/__repository__@pipeline/asset-groups/spx/lineage",
     "ui_levels": "/assets/SPX/exposure_levels?view=overview",
     "ui_partitions": "/assets/SPX/exposure_levels?view=partitions",
     "ui_checks": "/assets/SPX/chain_snapshots?view=checks",
-    "ui_events": "/assets/SPX/exposure_levels?view=events",
-    "ui_mart": "/assets/marts/fct_exposure_levels?view=overview",
     "ui_mart_checks": "/assets/marts/fct_exposure_levels?view=checks",
-    "ui_runs": "/runs",
     "ui_automation": "/automation",
 }
+CLICKS = {"ui_levels": "text=Show Markdown"}
+"""What to click before the picture: the gamma profile opens from the asset's metadata."""
+
 SETTLE_MS = 6_000
 
 
@@ -40,6 +40,9 @@ def shoot(page: Page, name: str, path: str, folder: Path) -> None:
     """Load one page, let it settle, and save it."""
     page.goto(BASE + path, wait_until="load")
     page.wait_for_timeout(SETTLE_MS)
+    if name in CLICKS:
+        page.locator(CLICKS[name]).first.click()
+        page.wait_for_timeout(SETTLE_MS // 3)
     page.screenshot(path=folder / f"{name}.png")
 
 
