@@ -345,7 +345,7 @@ EXPOSURE_LEVELS = Table(
             "gross_gamma_exposure_usd_per_pct",
             pa.float64(),
             "USD per 1 % spot",
-            "|calls| + |puts|: what the net is judged against.",
+            "Sum of absolute contract gammas: what the net is judged against.",
             lower=0.0,
         ),
         Column("flip_price", pa.float64(), "USD", "Zero-gamma crossing nearest to spot.", True),

@@ -40,6 +40,7 @@ def partition_requests(deliveries: list[Delivery]) -> list[dg.RunRequest]:
 @dg.sensor(
     name="inbox",
     minimum_interval_seconds=15,
+    default_status=dg.DefaultSensorStatus.RUNNING,
     asset_selection=dg.AssetSelection.all(),
     description=(
         "A chain file dropped into the inbox folder becomes a snapshot and a run of its partition; "
@@ -56,6 +57,7 @@ def inbox_sensor(
     which changes nothing.
     """
     folder = platform.settings.inbox
+    folder.mkdir(parents=True, exist_ok=True)
     recorded: dict[str, list[str]] = json.loads(context.cursor) if context.cursor else {}
     for path in waiting(folder):
         if identity(path) in recorded:
