@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dealer_assets.errors import UnknownUnderlyingError
-from dealer_assets.providers.eod_l3 import (
+from dealer_assets.providers.csv_fields import (
     CsvTable,
     local_instants,
     positive,

@@ -34,7 +34,8 @@ from numpy.typing import NDArray
 from dealer_assets.domain.instruments import Contract
 from dealer_assets.domain.sessions import NEW_YORK
 from dealer_assets.errors import UnknownUnderlyingError
-from dealer_assets.providers.cboe_json import (
+from dealer_assets.providers.csv_fields import local_instants, positive, read_table, refuse, typical
+from dealer_assets.providers.json_fields import (
     RowTexts,
     number_column,
     positive_number,
@@ -43,7 +44,6 @@ from dealer_assets.providers.cboe_json import (
     read_rows,
     text_column,
 )
-from dealer_assets.providers.eod_l3 import local_instants, positive, read_table, refuse, typical
 from dealer_assets.providers.raw_chain import RawChain
 from dealer_assets.providers.source_names import named_date
 from dealer_assets.underlyings import underlying

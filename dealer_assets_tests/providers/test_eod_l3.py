@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dealer_assets.errors import BadInputError
-from dealer_assets.providers import eod_l3
+from dealer_assets.providers import csv_fields, eod_l3
 from dealer_assets.providers.assembly import assemble
 
 SECONDS_FOR_A_WHOLE_CHAIN = 0.8
@@ -155,7 +155,7 @@ def test_new_york_to_utc_takes_the_repeated_autumn_hour_as_the_first():
     expected = np.array(
         ["2026-11-01T05:30:00", "2026-11-01T08:00:00", "NaT"], dtype="datetime64[us]"
     )
-    np.testing.assert_array_equal(eod_l3.new_york_to_utc(local), expected)
+    np.testing.assert_array_equal(csv_fields.new_york_to_utc(local), expected)
 
 
 @pytest.mark.parametrize(("root", "rows"), [("SPX", 7080), ("SPXW", 15_924)])
