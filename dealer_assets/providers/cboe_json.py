@@ -1,7 +1,7 @@
 """Cboe's delayed-quotes JSON: the file format, and the keyless live feed that serves it.
 
-Belongs here: Cboe's field names and clocks, the HTTP request, and the reading of typed columns out
-of JSON rows (which `yahoo` uses too). Does not belong here: deciding the session or judging rows
+Belongs here: Cboe's field names and clocks, and the HTTP request. Does not belong here: reading
+columns out of JSON rows (`json_fields`), deciding the session or judging rows
 (`assembly`). Source: docs/methods/files.md; the feed is undocumented by Cboe.
 
 Two clocks, easily confused. The top-level ``timestamp`` is the UTC instant at which the file was

@@ -1,8 +1,7 @@
-"""The vendor "L3" end-of-day CSV, and the reading of plain CSV files with one header line.
+"""The vendor "L3" end-of-day CSV.
 
-Belongs here: this vendor's column names and clock, and the strict reading of CSV cells, numbers and
-instants that the other file formats use too. Does not belong here: Cboe's side-by-side CSV
-(`cboe_csv`), deciding the session or judging rows (`assembly`).
+Belongs here: this vendor's column names and clock. Does not belong here: reading CSV cells
+(`csv_fields`), deciding the session or judging rows (`assembly`).
 
 One clock: ``quotedate`` is the New York time of the quotes (4:00 PM), so it is `quoted_at`; nothing
 says when the file was made. ``optionroot`` holds the whole option symbol, ``underlying`` may hold
