@@ -10,7 +10,6 @@ STAMP := $(VENV)/.ready
 MANIFEST := dbt_project/target/manifest.json
 SOURCES := dealer_assets streaming dealer_assets_tests
 
-export DAGSTER_HOME ?= $(CURDIR)/data/dagster
 export DAGSTER_DISABLE_TELEMETRY := 1
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 
@@ -25,16 +24,17 @@ setup: $(STAMP) $(MANIFEST) ## Make the virtual environment from the hash-pinned
 # Bytecode is compiled here once: processes start three times as fast, and CI disables writing it.
 $(STAMP): requirements.lock pyproject.toml
 	@echo "setting up $(VENV) with $(PYTHON)"
-	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV)
 	@awk '/^uv==/ {on=1} on {print} on && !/\\$$/ {exit}' requirements.lock > $(VENV)/uv.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(VENV)/uv.lock
 	@UV_COMPILE_BYTECODE=1 $(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock \
 	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
-	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
+	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable . \
+	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m compileall -q dealer_assets streaming
 	@touch $@
 
-$(MANIFEST): $(STAMP) $(shell find dbt_project -name '*.sql' -o -name '*.yml' -o -name '*.md' -not -path '*/target/*' 2>/dev/null)
+$(MANIFEST): $(STAMP) $(shell find dbt_project -path dbt_project/target -prune -o -path dbt_project/logs -prune -o \( -name '*.sql' -o -name '*.yml' -o -name '*.md' \) -print)
 	@cd dbt_project && ../$(BIN)/dbt --quiet parse --profiles-dir . && touch target/manifest.json
 
 .PHONY: demo
@@ -68,8 +68,8 @@ arch: setup ## Check the import contracts
 
 .PHONY: defs
 defs: setup ## Check that both code locations load
-	@$(BIN)/python -m dealer_assets.runner
-	@$(BIN)/dagster definitions validate --workspace workspace.yaml
+	@DAGSTER_HOME="$$($(BIN)/python -m dealer_assets.runner)" \
+	  $(BIN)/dagster definitions validate --workspace workspace.yaml
 
 .PHONY: dbt
 dbt: setup ## Parse, build and test the marts over two simulated sessions in a scratch folder

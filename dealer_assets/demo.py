@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 
-from dealer_assets.runner import Run
+from dealer_assets.runner import Run, with_lanes
 from dealer_assets.settings import PROJECT, settings
 
 _CALENDARS: tuple[tuple[str, ...], ...] = (("SPX", "SPY"), ("BTC",))
@@ -52,6 +52,7 @@ def plan(now: datetime, *, sessions: int) -> Plan:
 
     os.environ["DEALER_PROVIDER"] = "simulator"
     settings.cache_clear()
+    with_lanes(*(symbol for symbols in _CALENDARS for symbol in symbols))
     steps = []
     for symbols in _CALENDARS:
         calendar = underlying(symbols[0]).calendar

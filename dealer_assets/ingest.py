@@ -4,8 +4,9 @@ Belongs here: storing snapshots from files and providers, and what happens when 
 the same instant. Does not belong here: parsing (`providers`), file layout (`lake`), schedules.
 
 Two sources of one instant are merged contract by contract, and the row that could be known first
-stays: importing files in any order, twice, or at once gives the same part. A later source whose
-spot differs adds nothing (it is another state of the market under the same clock). A session is
+stays: importing parts of a chain in any order, twice, or at once gives the same. A source whose
+spot differs is another state of the market under the same clock; of two, the one known first stays,
+unless it was only an extract of a chain that is more than twice as full. A session is
 real or simulated, never both: the first real chain clears simulated ones away.
 """
 
@@ -23,7 +24,7 @@ import pyarrow.compute as pc
 
 from dealer_assets import tables
 from dealer_assets.domain import sessions
-from dealer_assets.errors import DealerError, NoDataError
+from dealer_assets.errors import BadInputError, NoDataError
 from dealer_assets.lake.layout import part_name
 from dealer_assets.lake.locks import exclusive
 from dealer_assets.lake.reader import list_parts, read_part
@@ -35,6 +36,7 @@ from dealer_assets.underlyings import Underlying, underlying
 
 Status = Literal["stored", "merged", "held", "superseded", "refused"]
 _SPOT_TOLERANCE = 1e-9
+_FULLER = 2
 SIMULATOR = "simulator"
 
 
@@ -121,10 +123,11 @@ def import_files(lake: Lake, paths: Iterable[Path]) -> Iterator[Outcome]:
     for path in paths:
         try:
             snapshots = read_chain_file(path)
-            outcomes = [store_snapshot(lake, snapshot) for snapshot in snapshots]
-        except DealerError as error:
-            outcomes = [Outcome(source=path.name, status="refused", reason=str(error))]
-        yield from outcomes
+        except BadInputError as error:
+            yield Outcome(source=path.name, status="refused", reason=str(error))
+            continue
+        for snapshot in snapshots:  # a storage error is no verdict on the file: it propagates
+            yield store_snapshot(lake, snapshot)
 
 
 def store_snapshot(lake: Lake, snapshot: ChainSnapshot) -> Outcome:
@@ -196,7 +199,8 @@ def _may_enter(lake: Lake, snapshot: ChainSnapshot) -> bool:
     if snapshot.provider == SIMULATOR:
         return was_simulated
     if was_simulated:
-        for table in (tables.CHAIN_SNAPSHOTS, tables.CHAIN_SOURCES, tables.REJECTED_ROWS):
+        # the chain last: killed in between, a repeat still finds it and clears the rest
+        for table in (tables.REJECTED_ROWS, tables.CHAIN_SOURCES, tables.CHAIN_SNAPSHOTS):
             for part in list_parts(lake, table, symbol, day):
                 delete_part(lake, table, underlying=symbol, session_date=day, name=part.name)
     return True
@@ -215,21 +219,41 @@ def _merge(held: pa.Table | None, new: pa.Table) -> tuple[pa.Table, Status]:
     """Union by contract; of two rows of one contract the one known first stays."""
     if held is None:
         return new, "stored"
-    versions = pa.concat_tables([held, new]).sort_by("known_at")
-    first = versions["known_at"][0]
-    base_spot = versions.filter(pc.equal(versions["known_at"], first))["spot"][0].as_py()
-    spot = versions["spot"].to_numpy()
-    same_market = np.isnan(spot) | (np.abs(spot - (base_spot or np.nan)) <= _SPOT_TOLERANCE)
-    same_market |= np.array(pc.equal(versions["known_at"], first).to_numpy())
-    versions = versions.filter(pa.array(same_market))
+    versions = _one_market(pa.concat_tables([held, new]).sort_by("known_at"))
     symbols = np.array(versions["symbol"].to_pylist())
     keep = np.sort(np.unique(symbols, return_index=True)[1])
     merged = versions.take(pa.array(keep)).sort_by(
         [(column, "ascending") for column in tables.CHAIN_SNAPSHOTS.key]
     )
-    if not merged.equals(held.combine_chunks()) and not _same_rows(merged, held):
+    if not _same_rows(merged, held):
         return merged, "merged"
     return held, "held" if _same_quotes(held, new) else "superseded"
+
+
+def _one_market(versions: pa.Table) -> pa.Table:
+    """Keep the rows of one state of the market, told apart by spot; rows without a spot take it.
+
+    The state known first, unless another holds more than `_FULLER` times its contracts: then the
+    first was an extract, and a whole chain is not given up for it.
+    """
+    spot = np.array(versions["spot"].to_numpy(), np.float64)
+    told, first, counts = np.unique(spot[np.isfinite(spot)], return_index=True, return_counts=True)
+    if told.size == 0:
+        return versions
+    earliest, fullest = int(np.argmin(first)), int(np.argmax(counts))
+    chosen = fullest if counts[fullest] > _FULLER * counts[earliest] else earliest
+    market = np.isnan(spot) | (np.abs(spot - told[chosen]) <= _SPOT_TOLERANCE)
+    kept = versions.filter(pa.array(market))
+    source = kept.filter(pc.is_valid(kept["spot"]))["spot_source"][0]
+    missing = pc.is_null(kept["spot"])
+    filled = {
+        "spot": pc.fill_null(kept["spot"], float(told[chosen])),
+        "spot_source": pc.if_else(missing, source, kept["spot_source"]),
+    }
+    for name, column in filled.items():
+        place = kept.schema.get_field_index(name)
+        kept = kept.set_column(place, kept.schema.field(place), column)
+    return kept
 
 
 def _same_rows(left: pa.Table, right: pa.Table) -> bool:
@@ -330,9 +354,13 @@ def _due(
 ) -> list[datetime]:
     """Instants to ask the provider for."""
     now = now.astimezone(UTC)
-    if sessions.session_of(asset.calendar, now) == session_date and _is_live(asset, now):
-        last = sessions.quotes_end(asset.calendar, session_date)
-        return [min(now, last).replace(second=0, microsecond=0)]
+    seen = now - provider.delay  # what the provider shows now
+    last = sessions.quotes_end(asset.calendar, session_date)
+    if sessions.session_of(asset.calendar, seen) == session_date:
+        if not provider.can_replay:
+            return [] if _holds(lake, asset, session_date, last) else [now]
+        if _is_live(asset, seen):
+            return [min(now, last).replace(second=0, microsecond=0)]
     if list_parts(lake, tables.CHAIN_SNAPSHOTS, asset.symbol, session_date):
         return []
     if sessions.session_open(asset.calendar, session_date) > now:
@@ -347,6 +375,13 @@ def _due(
 
     times = snapshot_times(asset, session_date, per_session=per_session)
     return [at for at in times if at <= now]
+
+
+def _holds(lake: Lake, asset: Underlying, session_date: date, instant: datetime) -> bool:
+    """Tell whether the lake holds a snapshot of one instant."""
+    name = part_name(tables.CHAIN_SNAPSHOTS, event_at=instant)
+    parts = list_parts(lake, tables.CHAIN_SNAPSHOTS, asset.symbol, session_date)
+    return any(part.name == name for part in parts)
 
 
 def _is_live(asset: Underlying, now: datetime) -> bool:

@@ -10,6 +10,7 @@ import contextlib
 import io
 import os
 import re
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dealer_assets.errors import BadInputError
+from dealer_assets.errors import BadInputError, LakeUnavailableError
 from dealer_assets.settings import PROJECT, settings
 
 if TYPE_CHECKING:
@@ -67,13 +68,17 @@ class Run:
 
 def dagster_home() -> Path:
     """Return the Dagster instance folder, made ready and exported for this process."""
-    home = Path(os.environ.get("DAGSTER_HOME") or settings().data / "dagster")
-    (home / ".nux").mkdir(parents=True, exist_ok=True)
-    # The UI greets with a sign-up dialog unless this file says it was seen
-    (home / ".nux" / "nux.yaml").write_text("seen: 1\n")
-    config = home / "dagster.yaml"
-    if not config.exists():
-        config.write_text((PROJECT / "dagster.yaml").read_text())
+    home = Path(os.environ.get("DAGSTER_HOME") or settings().data / "dagster").absolute()
+    try:
+        (home / ".nux").mkdir(parents=True, exist_ok=True)
+        # The UI greets with a sign-up dialog unless this file says it was seen
+        (home / ".nux" / "nux.yaml").write_text("seen: 1\n")
+        (home / "dagster.yaml").write_text((PROJECT / "dagster.yaml").read_text())
+    except OSError as error:
+        raise LakeUnavailableError(
+            f"cannot write Dagster's instance folder {home}: {error.strerror or error}. Check its "
+            "permissions, or set DEALER_DATA_DIR (or DAGSTER_HOME) to a writable folder"
+        ) from error
     os.environ["DAGSTER_HOME"] = str(home)
     return home
 
@@ -103,6 +108,11 @@ def sessions_to_run(
     held = sessions_held(lake_of(settings()), tables.CHAIN_SNAPSHOTS, lane.symbol)
     wanted = sessions_between(lane.calendar, first, last) if collect else held
     days = [day for day in wanted if first <= day <= last]
+    if days and days[0] < settings().first_session:
+        raise BadInputError(
+            f"chains are held for {days[0]}, but the asset graph begins on "
+            f"{settings().first_session}: set DEALER_FIRST_SESSION={days[0]} or an earlier day"
+        )
     if not days:
         raise BadInputError(
             f"no chain of {lane.symbol} is held from {first} to {last}: import files first "
@@ -243,5 +253,5 @@ def _innermost(error: Any) -> str:
 
 
 if __name__ == "__main__":
-    # `make dev` and `make defs` call this: the instance folder must exist before Dagster starts
-    dagster_home()
+    # `make defs` calls this: the instance folder must exist before Dagster's own command starts
+    sys.stdout.write(f"{dagster_home()}\n")

@@ -6,7 +6,7 @@ not belong here: objects built from settings. A fresh checkout needs no setting 
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -67,6 +67,11 @@ class Settings(BaseSettings):
     def lanes(self) -> tuple[str, ...]:
         """Underlyings of the asset graph, in order."""
         return tuple(s.strip().upper() for s in self.underlyings.split(",") if s.strip())
+
+    @property
+    def delay(self) -> timedelta:
+        """How far behind the market the configured provider is; schedules need it without one."""
+        return timedelta(minutes=15) if self.provider == "cboe" else timedelta(0)
 
     @property
     def data(self) -> Path:

@@ -414,7 +414,12 @@ VOLUME_DELTAS = Table(
         Column(
             "volume_delta_contracts", pa.float64(), "contracts", "Volume since the last snapshot."
         ),
-        Column("is_reset", pa.bool_(), "-", "The vendor's counter went back; delta starts anew."),
+        Column(
+            "is_reset",
+            pa.bool_(),
+            "-",
+            "The vendor's counter began anew; what it counted before was another day's.",
+        ),
     ),
 )
 

@@ -1,19 +1,24 @@
 """Where snapshots meet the lake: merging, precedence, and what is due."""
 
+import shutil
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from dealer_assets import tables
+from dealer_assets.defs.sensors import partition_requests
 from dealer_assets.domain.invariants import is_sound
-from dealer_assets.errors import NoDataError
+from dealer_assets.domain.pricing.chain import price_chain
+from dealer_assets.errors import BadInputError, NoDataError
+from dealer_assets.inbox import take
 from dealer_assets.ingest import collect, lake_of, provider_of, store_snapshot
 from dealer_assets.lake.reader import list_parts, read_partition, scan
-from dealer_assets.providers.base import ChainSnapshot
+from dealer_assets.providers.base import ChainProvider, ChainSnapshot
 from dealer_assets.providers.files import read_chain_file
-from dealer_assets.runner import run_partitions
+from dealer_assets.providers.simulator.provider import SimulatorProvider
+from dealer_assets.runner import run_partitions, sessions_to_run
 from dealer_assets.settings import settings
 from dealer_assets.underlyings import underlying
 
@@ -122,3 +127,78 @@ def test_an_unsound_snapshot_derives_to_nothing_even_after_a_sound_one(
     assert next(run_partitions(["SPX"], [SESSION])).is_success
     levels = read_partition(lake, tables.EXPOSURE_LEVELS, "SPX", SESSION)
     assert [t.hour for t in levels["event_at"].to_pylist()] == [20]
+
+
+def test_an_extract_never_displaces_the_whole_chain(
+    data_dir: Path, tmp_path: Path, made_up_chain
+) -> None:
+    extract = replace(
+        made_up_chain,
+        strikes=(3950, 4000, 4050),
+        last="4000.75",
+        downloaded="May 19, 2023 at 4:31 PM EDT",
+    )
+    (tmp_path / "extract.csv").write_text(extract.text())
+    (tmp_path / "whole.csv").write_text(made_up_chain.text())
+    whole, part = (read_chain_file(tmp_path / f"{n}.csv")[0] for n in ("whole", "extract"))
+    assert part.known_at < whole.known_at
+    for first, second in ((whole, part), (part, whole)):
+        lake = lake_of(settings())
+        store_snapshot(lake, first)
+        store_snapshot(lake, second)
+        rows = read_partition(lake, tables.CHAIN_SNAPSHOTS, "SPX", SESSION)
+        assert rows.num_rows == whole.rows.num_rows
+        assert set(rows["spot"].to_pylist()) == {4000.0}
+        shutil.rmtree(data_dir)
+
+
+def test_levels_of_a_merged_chain_are_known_when_its_last_part_was(
+    data_dir: Path, tmp_path: Path, made_up_chain
+) -> None:
+    near = replace(made_up_chain, expiry_days=(3, 4), downloaded="May 19, 2023 at 6:00 PM EDT")
+    far = replace(made_up_chain, expiry_days=(60, 91), downloaded="May 19, 2023 at 6:30 PM EDT")
+    lake = lake_of(settings())
+    for name, chain in (("near.csv", near), ("far.csv", far)):
+        (tmp_path / name).write_text(chain.text())
+        store_snapshot(lake, read_chain_file(tmp_path / name)[0])
+    rows = read_partition(lake, tables.CHAIN_SNAPSHOTS, "SPX", SESSION)
+    priced = price_chain(rows)
+    assert len(set(rows["known_at"].to_pylist())) == 2
+    assert set(priced["known_at"].to_pylist()) == {max(rows["known_at"].to_pylist())}
+
+
+def test_a_chain_before_the_first_session_is_stored_and_asks_for_no_run(
+    data_dir: Path, tmp_path: Path, made_up_chain
+) -> None:
+    old = replace(
+        made_up_chain, session=date(2021, 5, 19), downloaded="May 19, 2021 at 5:00 PM EDT"
+    )
+    (tmp_path / "old.csv").write_text(old.text())
+    (delivery,) = take(lake_of(settings()), [tmp_path / "old.csv"])
+    assert delivery.outcomes[0].status == "stored"
+    assert partition_requests([delivery]) == []
+    with pytest.raises(BadInputError, match="DEALER_FIRST_SESSION"):
+        sessions_to_run(underlying("SPX"), date(2020, 1, 1), last=date(2023, 1, 1))
+
+
+def test_a_delayed_provider_is_asked_until_it_shows_the_last_quotes(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    class Delayed(ChainProvider):
+        name = "delayed"
+        delay = timedelta(minutes=15)
+
+        def snapshot(self, underlying, *, at):
+            asked.append(at)
+            seen = min(at - self.delay, datetime(2026, 11, 20, 21, 15, tzinfo=UTC))
+            source = SimulatorProvider(density=0.2)
+            return replace(source.snapshot(underlying, at=seen), provider="delayed")
+
+    lake = lake_of(settings())
+    where = {"symbol": "SPY", "session_date": date(2026, 11, 20), "per_session": 3}
+    for clock in ((21, 10), (21, 35), (21, 36)):
+        now = datetime(2026, 11, 20, *clock, tzinfo=UTC)
+        collect(lake, Delayed(), now=now, **where)
+    assert [at.minute for at in asked] == [10, 35]

@@ -108,10 +108,10 @@ class Lane:
     def result(
         self, done: Refreshed, metadata: Metadata | None = None
     ) -> dg.MaterializeResult[Any]:
-        """Report a refresh: counts, the table's own metadata, and its checks on the new parts."""
+        """Report a refresh: counts, the table's own metadata, and its checks on the newest part."""
         parts = list_parts(self.lake, self.table, self.underlying.symbol, self.session_date)
-        fresh = [part for part in parts if part.name in done.written] or parts[-1:]
-        rows = [read_part(self.lake, self.table, part) for part in fresh]
+        # the newest decides; older snapshots are stopped one by one (`parts_stopped`)
+        rows = [read_part(self.lake, self.table, part) for part in parts[-1:]]
         return dg.MaterializeResult(
             metadata={
                 **(metadata or {}),

@@ -8,29 +8,37 @@ exchange calendar disposes: holidays, early closes and weekends are skipped with
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
 from dealer_assets.defs.jobs import calendars, job_name
 from dealer_assets.defs.partitions import SLUGS
 from dealer_assets.domain import sessions
+from dealer_assets.settings import settings
 from dealer_assets.underlyings import Calendar
 
 _ZONE: dict[Calendar, str] = {"XNYS": "America/New_York", "24/7": "UTC"}
 _MINUTES: dict[Calendar, Sequence[str]] = {
-    # three crons make the ticks 09:30 to 16:15; one cron over 9-16 would fire 480 times a day
-    "XNYS": ("30-59 9 * * 1-5", "* 10-15 * * 1-5", "0-15 16 * * 1-5"),
+    # three crons make the ticks 09:30 to 16:31; one cron over 9-16 would fire 480 times a day.
+    # A provider that is 15 minutes behind shows the last quotes, of 16:15, at 16:30
+    "XNYS": ("30-59 9 * * 1-5", "* 10-15 * * 1-5", "0-31 16 * * 1-5"),
     "24/7": ("* * * * *",),
 }
 _HOURS: dict[Calendar, Sequence[str]] = {"XNYS": ("2 10-16 * * 1-5",), "24/7": ("2 * * * *",)}
-_END_OF_DAY: dict[Calendar, str] = {"XNYS": "20 16 * * 1-5", "24/7": "5 0 * * *"}
+_END_OF_DAY: dict[Calendar, str] = {"XNYS": "35 16 * * 1-5", "24/7": "5 0 * * *"}
 
 
-def intraday_tick(calendar: Calendar, at: datetime, *, job: str) -> dg.RunRequest | dg.SkipReason:
-    """Request today's partition while options quote; say why not otherwise."""
-    day = sessions.session_of(calendar, at)
-    if not sessions.is_open(calendar, at):
+def intraday_tick(
+    calendar: Calendar, at: datetime, *, job: str, delay: timedelta = timedelta(0)
+) -> dg.RunRequest | dg.SkipReason:
+    """Request the running session's partition while its quotes can be read; else say why not.
+
+    `delay` is how far behind the market the provider is.
+    """
+    seen = at - delay
+    day = sessions.session_of(calendar, seen)
+    if not sessions.is_open(calendar, seen):
         close = sessions.quotes_end(calendar, day)
         return dg.SkipReason(
             f"{calendar} is closed at {at:%Y-%m-%d %H:%M} UTC; last quotes {close}"
@@ -65,7 +73,7 @@ def _intraday(
         description=f"{name} while {calendar} options quote: job {job} on today's partition.",
     )
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        return intraday_tick(calendar, _tick_time(context), job=job)
+        return intraday_tick(calendar, _tick_time(context), job=job, delay=settings().delay)
 
     return tick
 

@@ -10,9 +10,11 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from dealer_assets.defs.jobs import SESSION_TABLES
+from dealer_assets.defs.partitions import partitions_of
 from dealer_assets.defs.resources import Platform
 from dealer_assets.inbox import Delivery, identity, put_away, take, waiting
 from dealer_assets.settings import settings
+from dealer_assets.underlyings import underlying
 
 _FILES_PER_TICK = 5
 """A file takes up to a second to import, and a sensor tick may last sixty."""
@@ -26,6 +28,9 @@ def partition_requests(deliveries: list[Delivery]) -> list[dg.RunRequest]:
             if outcome.underlying not in settings().lanes or outcome.session_date is None:
                 continue  # refused, or an underlying without a lane: `dealer backfill` builds it
             key = outcome.session_date.isoformat()
+            partitions = partitions_of(underlying(outcome.underlying).calendar)
+            if not partitions.has_partition_key(key):
+                continue  # stored, but before DEALER_FIRST_SESSION: the graph has no such partition
             requests[outcome.underlying, key] = dg.RunRequest(
                 run_key=f"inbox:{identity(delivery.path)}:{outcome.underlying}:{key}",
                 partition_key=key,

@@ -5,7 +5,8 @@ Source: `docs/methods/history.md`.
 
 The vendors' volume counters are cumulative over the session, but not monotonic: one carries the day
 before over until the open, corrections subtract. The first snapshot's delta is its whole counter;
-a counter that goes back starts anew, flagged, and the new reading is that interval's delta.
+a counter that begins anew is flagged, its reading is that interval's delta, and the day's volume is
+what was counted since. A smaller step back is a correction: nothing trades until the old high.
 """
 
 from __future__ import annotations
@@ -17,6 +18,11 @@ from numpy.typing import NDArray
 
 from dealer_assets import tables
 from dealer_assets.domain.pricing.chain import floats
+
+Floats = NDArray[np.float64]
+
+_RESTART_SHARE = 0.5
+"""A reading under this share of the counter's high is a new count, not a correction."""
 
 _CONTRACT = ("root", "expiry_date", "strike", "right")
 
@@ -42,17 +48,46 @@ def volume_deltas(chains: pa.Table) -> pa.Table:
     chains = chains.sort_by([(c, "ascending") for c in (*_CONTRACT, "event_at")])
     volume = floats(chains, "volume_contracts")
     first = _starts(chains)
-    previous = np.concatenate([[0.0], volume[:-1]])
-    previous[first] = 0.0
-    is_reset = volume < previous
-    delta = np.where(is_reset, volume, volume - previous)
+    delta, is_reset = _counted(volume, np.flatnonzero(first))
+    known = chains["known_at"].cast(pa.int64()).to_numpy()
+    before = np.where(first, known, np.concatenate([known[:1], known[:-1]]))
     computed = {
+        "known_at": pa.array(np.maximum(known, before)).cast(schema.field("known_at").type),
         "volume_delta_contracts": pa.array(delta),
         "is_reset": pa.array(is_reset),
     }
     columns = [computed[c] if c in computed else chains[c] for c in schema.names]
     moved = pa.array((delta != 0.0) | is_reset)
     return pa.table(columns, schema=schema).filter(moved)
+
+
+def _counted(volume: Floats, starts: NDArray[np.int64]) -> tuple[Floats, NDArray[np.bool_]]:
+    """Deltas of cumulative counters against their highest reading since the last restart.
+
+    A correction (1000, 990, 1000) and a wiped reading (1000, 0, 1000) trade nothing; only a
+    counter that begins anew, under `_RESTART_SHARE` of its high and not zero, starts over.
+    """
+    lengths = np.diff(np.append(starts, volume.size))
+    high = np.zeros(starts.size)
+    delta, is_reset = np.zeros(volume.size), np.zeros(volume.size, np.bool_)
+    for step in range(int(lengths.max(initial=0))):
+        counter = np.flatnonzero(lengths > step)
+        rows = starts[counter] + step
+        reading, highest = volume[rows], high[counter]
+        restart = (reading > 0.0) & (reading < _RESTART_SHARE * highest)
+        delta[rows] = np.where(restart, reading, np.maximum(reading - highest, 0.0))
+        is_reset[rows] = restart
+        high[counter] = np.where(restart, reading, np.maximum(reading, highest))
+    return delta, is_reset
+
+
+def _since_restart(deltas: pa.Table) -> pa.Table:
+    """Leave out what was counted before a counter's last restart: it was another day's."""
+    restarts = deltas.filter(deltas["is_reset"])
+    last = restarts.group_by("symbol").aggregate([("event_at", "max")])
+    where = pc.index_in(deltas["symbol"].combine_chunks(), last["symbol"].combine_chunks())
+    began = last["event_at_max"].combine_chunks().take(where)
+    return deltas.filter(pc.fill_null(pc.greater_equal(deltas["event_at"], began), True))
 
 
 def daily_history(chains: pa.Table, deltas: pa.Table, *, priced: pa.Table) -> pa.Table:
@@ -80,8 +115,14 @@ def daily_history(chains: pa.Table, deltas: pa.Table, *, priced: pa.Table) -> pa
     last = np.concatenate([np.flatnonzero(first)[1:] - 1, [chains.num_rows - 1]])
     counts = np.diff(np.concatenate([np.flatnonzero(first), [chains.num_rows]]))
     rows = chains.take(pa.array(last))
-    traded = _lookup(rows, deltas.group_by("symbol").aggregate([("volume_delta_contracts", "sum")]))
+    summed = (
+        _since_restart(deltas).group_by("symbol").aggregate([("volume_delta_contracts", "sum")])
+    )
+    traded = _lookup(rows, summed)
+    known = chains["known_at"].cast(pa.int64()).to_numpy()
+    latest = np.maximum.reduceat(known, np.flatnonzero(first))
     computed = {
+        "known_at": pa.array(latest).cast(schema.field("known_at").type),
         "snapshots": pa.array(counts, pa.int32()),
         "volume_contracts": pc.fill_null(traded, 0.0),
         "implied_vol": _lookup(rows, _last_vols(priced)),

@@ -83,8 +83,9 @@ def refresh_snapshots(
     -------
     Refreshed
     """
-    held = {s.name: _by_name(lake, s, underlying, session_date) for s in sources}
+    # The target first: a part that another run derives meanwhile is not seen, so never an orphan
     existing = _by_name(lake, target, underlying, session_date)
+    held = {s.name: _by_name(lake, s, underlying, session_date) for s in sources}
     names = sorted(set.intersection(*(set(parts) for parts in held.values())))
     written: list[str] = []
     kept = rows = stopped = 0

@@ -14,6 +14,7 @@ from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
 from dealer_assets.errors import DealerError
 from dealer_assets.marts.publish import (
     DBT_PROJECT,
+    building,
     dbt_executable,
     publish,
     start_build,
@@ -88,9 +89,10 @@ def defs() -> dg.Definitions:
         name="dbt_build",
     )
     def marts(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
-        os.environ.update(start_build(settings()))
-        yield from dbt.cli(["build"], context=context).stream()
-        published = publish(settings())
+        with building(settings()):
+            os.environ.update(start_build(settings(), keep=context.is_subset))
+            yield from dbt.cli(["build"], context=context).stream()
+            published = publish(settings())
         context.log.info(f"published {published}")
 
     job = dg.define_asset_job(

@@ -7,12 +7,15 @@ readers out while it does; a rename does neither.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+from dealer_assets.errors import LakeError
 from dealer_assets.ingest import lake_of
 from dealer_assets.lake.writer import ensure_tables
 from dealer_assets.settings import PROJECT, Settings
@@ -48,16 +51,29 @@ def dbt_executable() -> str:
     return str(beside) if beside.exists() else (shutil.which("dbt") or "dbt")
 
 
-def start_build(settings: Settings) -> Mapping[str, str]:
+@contextmanager
+def building(settings: Settings) -> Iterator[None]:
+    """Hold the build file alone; the kernel lets go when a killed build dies."""
+    folder = build_path(settings).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def start_build(settings: Settings, *, keep: bool = False) -> Mapping[str, str]:
     """Clear an earlier, unfinished build and return dbt's environment.
 
-    Also makes sure that every lake table can be read, be it empty.
+    Also makes sure that every lake table can be read, be it empty. With `keep` the build starts
+    from the published warehouse: a run of some models must not publish a file without the others.
     """
     ensure_tables(lake_of(settings))
     target = build_path(settings)
     target.parent.mkdir(parents=True, exist_ok=True)
     for leftover in (target, target.with_name(target.name + ".wal")):
         leftover.unlink(missing_ok=True)
+    if keep and settings.warehouse.exists():
+        shutil.copyfile(settings.warehouse, target)
     return dbt_environment(settings)
 
 
@@ -68,10 +84,17 @@ def publish(settings: Settings) -> Path:
     -------
     Path
         The published file.
+
+    Raises
+    ------
+    LakeError
+        When there is no finished build; the published file stays.
     """
     import duckdb
 
     source, target = build_path(settings), settings.warehouse
+    if not source.is_file():
+        raise LakeError(f"expected a finished build at {source}, found none: nothing was published")
     with duckdb.connect(str(source)) as connection:
         connection.execute("checkpoint")
     os.replace(source, target)  # noqa: PTH105  same call, and the atomicity is the point

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import pyarrow as pa
 
@@ -89,10 +89,13 @@ class ChainProvider(ABC):
         Stable word stored with every row.
     can_replay : bool
         Whether `snapshot` answers for past instants (the simulator does; a live feed does not).
+    delay : datetime.timedelta
+        How far behind the market the quotes are when they can be read.
     """
 
     name: str
     can_replay: bool = False
+    delay: timedelta = timedelta(0)
 
     @abstractmethod
     def snapshot(self, underlying: Underlying, *, at: datetime) -> ChainSnapshot:

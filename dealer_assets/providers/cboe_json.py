@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dealer_assets.domain.conventions import VENDOR_DELAY
 from dealer_assets.errors import (
     BadInputError,
     NoDataError,
@@ -199,6 +200,7 @@ class CboeProvider(ChainProvider):
     """
 
     name = "cboe"
+    delay = VENDOR_DELAY
 
     def __init__(
         self,

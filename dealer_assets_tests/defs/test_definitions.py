@@ -127,8 +127,20 @@ def test_cron_proposes_each_minute_of_a_session_once_across_daylight_saving(day:
     midnight = datetime.fromisoformat(day).replace(tzinfo=NEW_YORK)
     minutes = [midnight + timedelta(minutes=m) for m in range(24 * 60)]
     fired = [m for m in minutes for cron in schedule.cron_schedule if matches(cron, m)]
-    assert len(fired) == len(set(fired)) == 406  # 09:30 to 16:15, both included
-    assert all(sessions.is_open("XNYS", m.astimezone(UTC)) for m in fired)
+    assert len(fired) == len(set(fired)) == 422  # 09:30 to 16:31, both included
+    open_minutes = [m for m in fired if sessions.is_open("XNYS", m.astimezone(UTC))]
+    assert len(open_minutes) == 406  # to 16:15; the rest serve a provider that is behind
+
+
+def test_minute_ticks_of_a_delayed_provider_start_and_end_later() -> None:
+    def tick(clock: str) -> dg.RunRequest | dg.SkipReason:
+        at = datetime.fromisoformat(f"2026-11-20T{clock}:00-05:00").astimezone(UTC)
+        return intraday_tick("XNYS", at, job="intraday_xnys", delay=timedelta(minutes=15))
+
+    assert isinstance(tick("09:44"), dg.SkipReason)
+    assert isinstance(tick("09:45"), dg.RunRequest)
+    assert tick("16:30").partition_key == "2026-11-20"
+    assert isinstance(tick("16:31"), dg.SkipReason)
 
 
 def test_end_of_day_requests_the_session_that_ended_and_skips_holidays() -> None:

@@ -46,8 +46,8 @@ def test_counter_that_goes_back_is_flagged_and_starts_anew():
     assert deltas_of(*session(500.0, 20.0, 30.0)) == expected
 
 
-def test_counter_that_goes_back_to_zero_is_still_reported():
-    assert deltas_of(*session(500.0, 0.0)) == [(0, 500.0, False), (1, 0.0, True)]
+def test_counter_that_reads_zero_was_wiped_and_trades_nothing():
+    assert deltas_of(*session(500.0, 0.0)) == [(0, 500.0, False)]
 
 
 def test_snapshot_without_a_volume_is_skipped_not_read_as_zero():
@@ -146,10 +146,16 @@ def test_daily_vol_is_the_last_known_one(chains):
     assert row["implied_vol"] == pytest.approx(0.20, rel=1e-6)
 
 
-def test_daily_volume_adds_the_counter_up_over_a_reset():
-    snapshots = session(500.0, 20.0, 30.0, bid=100.0, ask=101.0)
+def test_daily_volume_is_what_was_counted_since_the_counter_began_anew():
+    snapshots = session(500.0, 20.0, 30.0, bid=100.0, ask=101.0)  # yesterday's, then today's
     (row,) = day(snapshots).to_pylist()
-    assert row["volume_contracts"] == 530.0
+    assert row["volume_contracts"] == 30.0
+
+
+@pytest.mark.parametrize("dip", [990.0, 0.0, None])
+def test_corrected_or_wiped_counter_trades_nothing_until_its_old_high(dip):
+    found = [(delta, is_reset) for _, delta, is_reset in deltas_of(*session(1000.0, dip, 1010.0))]
+    assert found == [(1000.0, False), (10.0, False)]
 
 
 def test_contract_that_never_traded_or_priced_has_volume_zero_and_no_vol():
@@ -192,5 +198,8 @@ def test_deltas_are_never_negative_and_add_up_to_the_counter_since_its_last_rese
     since = 0.0
     for _, delta, is_reset in found:
         since = delta if is_reset else since + delta
-    known = [volume for volume in counters if volume is not None]
-    assert since == (known[-1] if known else 0.0)
+    high = 0.0
+    for volume in counters:
+        if volume is not None:
+            high = volume if 0.0 < volume < 0.5 * high else max(high, volume)
+    assert since == high

@@ -92,6 +92,7 @@ def price_chain(rows: pa.Table) -> pa.Table:
     rows = rows.filter(pa.array(~expired(rows)))
     if rows.num_rows == 0:
         return tables.CONTRACT_GREEKS.schema.empty_table()
+    rows = _known_together(rows)
     chain = _live_chain(rows)
     spot = _printed_spot(rows)
     slices = _slices(chain, spot)
@@ -113,6 +114,13 @@ def price_chain(rows: pa.Table) -> pa.Table:
         is_call=chain.is_call,
     )
     return _rows_out(chain, slices, spot, spot_source, (vol, source, reason, mid), greeks)
+
+
+def _known_together(rows: pa.Table) -> pa.Table:
+    """Date every row by the latest: a vol rests on its whole slice, forwards on the whole chain."""
+    latest = pc.max(rows["known_at"])
+    place = rows.schema.get_field_index("known_at")
+    return rows.set_column(place, rows.schema.field(place), pa.repeat(latest, rows.num_rows))
 
 
 def _live_chain(rows: pa.Table) -> LiveChain:
