@@ -65,7 +65,8 @@ def main() -> None:
                 time.sleep(2)
             lags = ticks_seen(data, offset)
         finally:
-            os.killpg(daemon.pid, signal.SIGTERM)
+            # `dagster dev` may outlive a SIGTERM, and nothing of the rehearsal is kept anyway
+            os.killpg(daemon.pid, signal.SIGKILL)
             daemon.wait(timeout=30)
     for minute, lag in lags.items():
         print(f"{minute:%H:%M}  {lag:5.1f} s")  # noqa: T201 a report
