@@ -6,11 +6,17 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
 from dealer_assets.domain.pricing.black import black_price
 from dealer_assets.settings import settings
+
+# CI checks the same examples every time; a run by hand explores new ones
+hypothesis.settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI") == "true":
+    hypothesis.settings.load_profile("ci")
 
 SHARED = Path(__file__).parents[2] / "shared"
 

@@ -106,7 +106,7 @@ def parse(payload: bytes, *, name: str, sha256: str) -> list[RawChain]:
 
 
 def _wide_chain(table: Table, header: CboeHeader, *, name: str, sha256: str) -> RawChain:
-    for side in ("calls", "puts", "strike"):
+    for side in ("expiration date", "calls", "puts", "strike"):
         if side not in table.names:
             raise BadInputError(
                 f"{name}: expected a column {side.title()!r}, found {', '.join(table.names)}"
