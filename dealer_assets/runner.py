@@ -7,6 +7,7 @@ so that the UI shows it. Does not belong here: what a job does (`defs`) or how p
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import os
 import re
@@ -144,6 +145,15 @@ def holdings(lake: Lake) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: row["underlying"])
 
 
+def _instance() -> dg.DagsterInstance:
+    """Open the Dagster instance; two first commands at once must not both create its tables."""
+    import dagster as dg
+
+    with (dagster_home() / ".lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        return dg.DagsterInstance.get()
+
+
 def _clock(part_name: str) -> str:
     """Show a part by its instant; a session table has one part a day and shows none."""
     digits = part_name[:6]
@@ -184,7 +194,7 @@ def run_partitions(
     if rebuild:
         ops = {key.to_python_identifier(): {"config": {"rebuild": True}} for key in keys}
         config["ops"] = ops
-    with dg.DagsterInstance.get() as instance:
+    with _instance() as instance:
         for day in partitions:
             begun = time.perf_counter()
             result = job.execute_in_process(
@@ -199,14 +209,12 @@ def run_partitions(
 
 def run_marts() -> Run:
     """Build and publish the marts."""
-    import dagster as dg
-
     dagster_home()
     from dealer_assets.definitions_marts import defs
 
     begun = time.perf_counter()
     # dbt's own log would drown the report; it is in the run and in dbt_project/target
-    with dg.DagsterInstance.get() as instance, contextlib.redirect_stdout(io.StringIO()):
+    with _instance() as instance, contextlib.redirect_stdout(io.StringIO()):
         result = defs.resolve_job_def("marts").execute_in_process(
             instance=instance, run_config=_QUIET, raise_on_error=False
         )
