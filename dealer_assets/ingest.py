@@ -12,7 +12,7 @@ real or simulated, never both: the first real chain clears simulated ones away.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -27,7 +27,7 @@ from dealer_assets.domain import sessions
 from dealer_assets.errors import BadInputError, NoDataError
 from dealer_assets.lake.layout import part_name
 from dealer_assets.lake.locks import exclusive
-from dealer_assets.lake.reader import list_parts, read_part
+from dealer_assets.lake.reader import Part, list_parts, read_part
 from dealer_assets.lake.storage import Lake, open_lake
 from dealer_assets.lake.writer import delete_part, write_part
 from dealer_assets.providers.base import ChainProvider, ChainSnapshot, Finding
@@ -155,7 +155,9 @@ def store_snapshot(lake: Lake, snapshot: ChainSnapshot) -> Outcome:
     with exclusive(lake, tables.CHAIN_SNAPSHOTS, underlying=symbol, session_date=day):
         if not _may_enter(lake, snapshot):
             return _outcome(snapshot, "superseded", reason=_REAL_SESSION)
-        rows, status = _merge(_held(lake, snapshot), snapshot.rows)
+        part = _part_at(lake, symbol, day, snapshot.event_at)
+        held = None if part is None else read_part(lake, tables.CHAIN_SNAPSHOTS, part)
+        rows, status = _merge(held, snapshot.rows)
         if snapshot.rejected.num_rows:
             put(tables.REJECTED_ROWS, snapshot.rejected)
         put(tables.CHAIN_SOURCES, _source_row(snapshot))
@@ -206,13 +208,11 @@ def _may_enter(lake: Lake, snapshot: ChainSnapshot) -> bool:
     return True
 
 
-def _held(lake: Lake, snapshot: ChainSnapshot) -> pa.Table | None:
-    name = part_name(
-        tables.CHAIN_SNAPSHOTS, event_at=snapshot.event_at, sha256=snapshot.source_sha256
-    )
-    parts = list_parts(lake, tables.CHAIN_SNAPSHOTS, snapshot.underlying, snapshot.session_date)
-    found = next((part for part in parts if part.name == name), None)
-    return None if found is None else read_part(lake, tables.CHAIN_SNAPSHOTS, found)
+def _part_at(lake: Lake, symbol: str, session_date: date, instant: datetime) -> Part | None:
+    """Return the held snapshot of one instant, or None."""
+    name = part_name(tables.CHAIN_SNAPSHOTS, event_at=instant)
+    parts = list_parts(lake, tables.CHAIN_SNAPSHOTS, symbol, session_date)
+    return next((part for part in parts if part.name == name), None)
 
 
 def _merge(held: pa.Table | None, new: pa.Table) -> tuple[pa.Table, Status]:
@@ -293,7 +293,6 @@ def collect(
     session_date: date,
     now: datetime,
     per_session: int,
-    on_step: Callable[[int, int], None] | None = None,
 ) -> list[Outcome]:
     """Bring one partition's chains up to date from the provider.
 
@@ -314,8 +313,6 @@ def collect(
         UTC now: decides which of the two cases it is.
     per_session : int
         Snapshots a replayed session gets.
-    on_step : callable, optional
-        Called with (done, total).
 
     Returns
     -------
@@ -330,7 +327,7 @@ def collect(
     asset = underlying(symbol)
     due = _due(lake, provider, asset, session_date=session_date, now=now, per_session=per_session)
     outcomes = []
-    for step, instant in enumerate(due):
+    for instant in due:
         snapshot = provider.snapshot(asset, at=instant)
         if snapshot.session_date != session_date:
             raise NoDataError(
@@ -338,8 +335,6 @@ def collect(
                 f"session {snapshot.session_date}: nothing was stored; ask for that partition"
             )
         outcomes.append(store_snapshot(lake, snapshot))
-        if on_step:
-            on_step(step + 1, len(due))
     return outcomes
 
 
@@ -358,7 +353,7 @@ def _due(
     last = sessions.quotes_end(asset.calendar, session_date)
     if sessions.session_of(asset.calendar, seen) == session_date:
         if not provider.can_replay:
-            return [] if _holds(lake, asset, session_date, last) else [now]
+            return [] if _part_at(lake, asset.symbol, session_date, last) else [now]
         if _is_live(asset, seen):
             return [min(now, last).replace(second=0, microsecond=0)]
     if list_parts(lake, tables.CHAIN_SNAPSHOTS, asset.symbol, session_date):
@@ -375,13 +370,6 @@ def _due(
 
     times = snapshot_times(asset, session_date, per_session=per_session)
     return [at for at in times if at <= now]
-
-
-def _holds(lake: Lake, asset: Underlying, session_date: date, instant: datetime) -> bool:
-    """Tell whether the lake holds a snapshot of one instant."""
-    name = part_name(tables.CHAIN_SNAPSHOTS, event_at=instant)
-    parts = list_parts(lake, tables.CHAIN_SNAPSHOTS, asset.symbol, session_date)
-    return any(part.name == name for part in parts)
 
 
 def _is_live(asset: Underlying, now: datetime) -> bool:

@@ -73,8 +73,8 @@ def dagster_home() -> Path:
     try:
         (home / ".nux").mkdir(parents=True, exist_ok=True)
         # The UI greets with a sign-up dialog unless this file says it was seen
-        (home / ".nux" / "nux.yaml").write_text("seen: 1\n")
-        (home / "dagster.yaml").write_text((PROJECT / "dagster.yaml").read_text())
+        _keep(home / ".nux" / "nux.yaml", "seen: 1\n")
+        _keep(home / "dagster.yaml", (PROJECT / "dagster.yaml").read_text())
     except OSError as error:
         raise LakeUnavailableError(
             f"cannot write Dagster's instance folder {home}: {error.strerror or error}. Check its "
@@ -82,6 +82,15 @@ def dagster_home() -> Path:
         ) from error
     os.environ["DAGSTER_HOME"] = str(home)
     return home
+
+
+def _keep(path: Path, text: str) -> None:
+    """Write a small file whole, and only when it differs: another process may be reading it."""
+    if path.exists() and path.read_text() == text:
+        return
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text)
+    draft.replace(path)
 
 
 def with_lanes(*symbols: str) -> None:
@@ -183,7 +192,6 @@ def run_partitions(
     import dagster as dg
 
     with_lanes(*symbols)
-    dagster_home()
     from dealer_assets.definitions import defs
     from dealer_assets.defs.jobs import SESSION_TABLES, job_name
     from dealer_assets.underlyings import underlying
@@ -209,7 +217,6 @@ def run_partitions(
 
 def run_marts() -> Run:
     """Build and publish the marts."""
-    dagster_home()
     from dealer_assets.definitions_marts import defs
 
     begun = time.perf_counter()

@@ -8,7 +8,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from pydantic import Field
 
 from dealer_assets.ingest import lake_of, provider_of
 from dealer_assets.lake.storage import Lake
@@ -21,19 +20,16 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     Attributes
     ----------
-    overrides : dict of str to str
-        Settings to replace, by field name; empty outside tests.
     clock_offset_seconds : int
         Added to the clock, to rehearse a trading day on a weekend; zero in production.
     """
 
-    overrides: dict[str, str] = Field(default_factory=dict)
     clock_offset_seconds: int = 0
 
     @property
     def settings(self) -> Settings:
-        """The process's settings with this resource's overrides."""
-        return settings().model_copy(update=dict(self.overrides)) if self.overrides else settings()
+        """The process's settings."""
+        return settings()
 
     def lake(self) -> Lake:
         """Open the lake."""

@@ -24,8 +24,7 @@ import pyarrow.parquet as pq
 
 from dealer_assets.errors import BadInputError, SchemaError
 from dealer_assets.lake import layout
-from dealer_assets.lake.conformity import conform as conform  # offered here too: the asset checks
-from dealer_assets.lake.conformity import refuse
+from dealer_assets.lake.conformity import conform, refuse
 from dealer_assets.lake.storage import Lake
 from dealer_assets.tables import TABLES, Table
 
