@@ -11,13 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 
 from dealer_assets.runner import Run, with_lanes
 from dealer_assets.settings import PROJECT, settings
+
+if TYPE_CHECKING:
+    from dealer_assets.lake.storage import Lake
 
 _CALENDARS: tuple[tuple[str, ...], ...] = (("SPX", "SPY"), ("BTC",))
 
@@ -71,7 +74,6 @@ def report(done: Plan, runs: Sequence[Run], *, seconds: float) -> RenderableType
     from dealer_assets import tables
     from dealer_assets.ingest import lake_of
     from dealer_assets.lake.reader import scan
-    from dealer_assets.reports.pictures import profile_picture
     from dealer_assets.reports.terminal import levels_table
 
     lake = lake_of(settings())
@@ -80,20 +82,7 @@ def report(done: Plan, runs: Sequence[Run], *, seconds: float) -> RenderableType
     levels = scan(lake, tables.EXPOSURE_LEVELS, underlyings=symbols, first=first)
     last = _last_of_sessions(levels.to_pylist())
     shown = [row for symbol in symbols for row in last if row["underlying"] == symbol]
-    newest = max((row for row in last if row["underlying"] == symbols[0]), key=_event_at)
-    profile = scan(
-        lake,
-        tables.GAMMA_PROFILE,
-        underlyings=[symbols[0]],
-        first=newest["session_date"],
-        last=newest["session_date"],
-    )
-    picture = picture_path()
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    rows = profile.filter(_at(profile, newest["event_at"]))
-    picture.write_bytes(
-        profile_picture(rows, levels.filter(_at(levels, newest["event_at"])), dpi=130)
-    )
+    _draw(lake, symbols[0], done.steps[0].sessions[-1])
     return Group(
         "",
         levels_table(shown),
@@ -104,6 +93,21 @@ def report(done: Plan, runs: Sequence[Run], *, seconds: float) -> RenderableType
         "",
         _next(seconds),
     )
+
+
+def _draw(lake: Lake, symbol: str, session: date) -> None:
+    """Draw the gamma profile of a session's last snapshot."""
+    from dealer_assets import tables
+    from dealer_assets.lake.reader import list_parts, read_part
+    from dealer_assets.reports.pictures import profile_picture
+
+    profile, levels = (
+        read_part(lake, table, list_parts(lake, table, symbol, session)[-1])
+        for table in (tables.GAMMA_PROFILE, tables.EXPOSURE_LEVELS)
+    )
+    path = picture_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(profile_picture(profile, levels, dpi=130))
 
 
 def picture_path() -> Path:
@@ -121,13 +125,6 @@ def _event_at(row: dict[str, Any]) -> datetime:
     return instant
 
 
-def _at(rows: Any, instant: datetime) -> Any:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    return pc.equal(rows["event_at"], pa.scalar(instant, rows["event_at"].type))
-
-
 def _last_of_sessions(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Keep each underlying's last snapshot of each session, oldest session first."""
     last: dict[tuple[str, date], dict[str, Any]] = {}
@@ -136,7 +133,7 @@ def _last_of_sessions(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(last.values(), key=lambda row: (row["underlying"], row["session_date"]))
 
 
-def _rows_table(lake: Any, symbols: list[str], first: date) -> RenderableType:
+def _rows_table(lake: Lake, symbols: list[str], first: date) -> RenderableType:
     from dealer_assets import tables
     from dealer_assets.lake.reader import scan
     from dealer_assets.reports.terminal import counts_table
