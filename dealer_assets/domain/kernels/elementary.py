@@ -80,9 +80,9 @@ def exp(x: float) -> float:
     p = p * r + 0.5
     p = p * r + 1.0
     p = p * r + 1.0
-    value = number_of(bits_of(p) + (bits_of(shifted) << 52))
+    value: float = number_of(bits_of(p) + (bits_of(shifted) << 52))
     value = value if x > -708.0 else 0.0
-    return value if x == x else x  # noqa: PLR0124  # a select LLVM keeps: NaN in, NaN out
+    return value if x == x else x  # a select: NaN in, NaN out
 
 
 @inlined
@@ -92,9 +92,9 @@ def log(x: float) -> float:
     ``x = 2**k m`` with m in [sqrt(1/2), sqrt(2)); ln m from the series of atanh in
     ``s = (m - 1) / (m + 1)``, with the coefficients Sun's fdlibm (1993) publishes for it.
     """
-    bits = bits_of(x)
+    bits: int = bits_of(x)
     k = (bits - SQRT_HALF_BITS) >> 52
-    m = number_of(bits - (k << 52))
+    m: float = number_of(bits - (k << 52))
     scale = float(k)
     f = m - 1.0
     s = f / (2.0 + f)
@@ -115,7 +115,7 @@ def log(x: float) -> float:
 def erfcx(z: float) -> float:
     """exp(z**2) erfc(z) for z >= 0, relative error below 1e-15.
 
-    ``(1 + 2 z) erfcx(z)`` is smooth and bounded on the half line; it is a polynomial of degree 22 in
+    ``(1 + 2 z) erfcx(z)`` is smooth and bounded on the half line: a polynomial of degree 22 in
     ``(z - 3.75) / (z + 3.75)``, the truncated Chebyshev series that
     `dealer_assets_tests/reference/make_kernel_coefficients.py` computes with mpmath.
     """
