@@ -7,6 +7,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+BENCH := .venv-bench
 MANIFEST := dbt_project/target/manifest.json
 SOURCES := dealer_assets streaming dealer_assets_tests
 
@@ -32,6 +33,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable . \
 	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m compileall -q dealer_assets streaming
+	@$(BIN)/python -m dealer_assets.domain.kernels.warm
 	@touch $@
 
 $(MANIFEST): $(STAMP) $(shell find dbt_project -path dbt_project/target -prune -o -path dbt_project/logs -prune -o \( -name '*.sql' -o -name '*.yml' -o -name '*.md' \) -print)
@@ -81,8 +83,15 @@ docs: setup ## Write the generated docs
 	@$(BIN)/dealer tables --markdown > docs/tables.md
 
 .PHONY: bench
-bench: setup ## Run the benchmarks
-	@$(BIN)/python -m pytest -q dealer_assets_tests/bench --benchmark-enable --benchmark-only
+bench: $(BENCH)/.ready ## Measure against the peers, write docs/benchmarks.md (BENCH_OPTIONS='--quick --only iv')
+	@$(BENCH)/bin/python -m dealer_assets_tests.bench $(BENCH_OPTIONS)
+
+# The peers stay out of the project's own environment: none of them is a dependency
+$(BENCH)/.ready: $(STAMP) requirements-bench.lock
+	@echo "setting up $(BENCH)"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(BENCH)
+	@UV_COMPILE_BYTECODE=1 $(BIN)/uv pip sync --quiet --require-hashes --python $(BENCH)/bin/python requirements-bench.lock
+	@touch $@
 
 .PHONY: bench-ticks
 bench-ticks: setup ## Measure thirty ticks of the minute schedule (half an hour)
@@ -101,6 +110,12 @@ calendars: setup ## Write the New York session table anew from exchange_calendar
 lock: $(STAMP) ## Resolve requirements.lock anew
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet --output-file requirements.lock
+
+.PHONY: bench-lock
+bench-lock: $(STAMP) ## Resolve requirements-bench.lock anew, shared packages as in requirements.lock
+	@$(BIN)/python -c 'import tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; print(*extras["bench"], sep="\n")' \
+	  | $(BIN)/uv pip compile - --constraints requirements.lock --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet --output-file requirements-bench.lock
 
 .PHONY: ci
 ci: lint types arch defs dbt test ## Everything CI checks, tests last

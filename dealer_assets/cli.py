@@ -85,6 +85,10 @@ def levels(
         str | None,
         typer.Option(help="Value the quotes at this instant (ISO 8601 with offset)."),
     ] = None,
+    rates: Annotated[
+        Path | None,
+        typer.Option(help="Treasury par-yield file: rates for expiries too short to tell theirs."),
+    ] = None,
     png: Annotated[
         Path | None,
         typer.Option(help="Also draw the gamma profile into this PNG (numbered for archives)."),
@@ -94,10 +98,16 @@ def levels(
 
     [bold]dealer levels spx_quotedata.csv[/bold] · [bold]dealer levels chain.json.gz --json[/bold]
     """
+    from dealer_assets.curves import read_curve_file
     from dealer_assets.pricing_file import price_file
     from dealer_assets.reports.terminal import levels_view
 
-    priced = price_file(file, model=model, as_of=_instant(as_of) if as_of else None)
+    priced = price_file(
+        file,
+        model=model,
+        as_of=_instant(as_of) if as_of else None,
+        curves=read_curve_file(rates) if rates else (),
+    )
     if as_json:
         documents = [p.document for p in priced]
         sys.stdout.write(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
@@ -121,9 +131,13 @@ def levels(
 
 @app.command("import")
 def import_(
-    files: Annotated[list[Path], typer.Argument(help="Chain files or archives, any known format.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Chain files or archives, or Treasury par-yield files.")
+    ],
 ) -> None:
     """Store chain files in the lake; odd ones with their findings, unbelievable ones not at all.
+
+    Treasury's daily par yields (CSV or XML) are stored as rate curves.
 
     Importing the same file twice changes nothing. Then: [bold]dealer backfill[/bold].
     """
@@ -137,7 +151,7 @@ def import_(
         task = progress.add_task("importing", total=len(files))
         for path in files:
             progress.update(task, description=f"importing {path.name}")
-            outcomes += list(import_files(lake, [path]))
+            outcomes += import_files(lake, [path], curves_since=settings().first_curve)
             progress.advance(task)
     out.print(outcomes_view(outcomes))
     refused = [o for o in outcomes if o.status == "refused"]

@@ -14,10 +14,11 @@ from dealer_assets.defs import (
     pricing,
     schedules,
     sensors,
+    surface,
 )
 from dealer_assets.defs.resources import Platform
 
-_MODULES = (chains, pricing, exposure, history, jobs, schedules, sensors, freshness)
+_MODULES = (chains, pricing, surface, exposure, history, jobs, schedules, sensors, freshness)
 
 
 def build(platform: Platform) -> dg.Definitions:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from dealer_assets.ingest import Outcome, import_files
@@ -59,9 +60,12 @@ def identity(path: Path) -> str:
     return f"{path.name}:{stat.st_size}:{stat.st_mtime_ns}"
 
 
-def take(lake: Lake, files: Sequence[Path]) -> list[Delivery]:
-    """Import files where they lie."""
-    return [Delivery(path, tuple(import_files(lake, [path]))) for path in files]
+def take(lake: Lake, files: Sequence[Path], *, curves_since: date = date.min) -> list[Delivery]:
+    """Import files where they lie; parameters as in `import_files`."""
+    return [
+        Delivery(path, tuple(import_files(lake, [path], curves_since=curves_since)))
+        for path in files
+    ]
 
 
 def put_away(path: Path, refusals: Sequence[str]) -> Path:

@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dealer_assets import tables
+from dealer_assets.curves import is_curve_file, read_curve_file, store_curves
 from dealer_assets.domain import sessions
 from dealer_assets.errors import BadInputError, NoDataError
 from dealer_assets.lake.layout import part_name
@@ -97,8 +98,10 @@ def provider_of(settings: Settings) -> ChainProvider:
     return SimulatorProvider(seed=settings.simulator_seed, density=settings.simulator_density)
 
 
-def import_files(lake: Lake, paths: Iterable[Path]) -> Iterator[Outcome]:
-    """Read chain files and store what can be believed, one outcome per chain.
+def import_files(
+    lake: Lake, paths: Iterable[Path], *, curves_since: date = date.min
+) -> Iterator[Outcome]:
+    """Read files of chains or Treasury curves and store what can be believed.
 
     Parameters
     ----------
@@ -106,11 +109,14 @@ def import_files(lake: Lake, paths: Iterable[Path]) -> Iterator[Outcome]:
         Storage; must be writable.
     paths : iterable of Path
         Files or archives.
+    curves_since : datetime.date
+        Earlier Treasury curves are left out, and counted in the outcome's reason.
 
     Yields
     ------
     Outcome
-        A refused file has status ``refused`` and a reason; it does not stop the others.
+        One per chain, one per file of curves. A refused file has status ``refused`` and a reason;
+        it does not stop the others.
 
     Raises
     ------
@@ -121,6 +127,9 @@ def import_files(lake: Lake, paths: Iterable[Path]) -> Iterator[Outcome]:
 
     lake.require_writable()
     for path in paths:
+        if is_curve_file(path):
+            yield _import_curves(lake, path, since=curves_since)
+            continue
         try:
             snapshots = read_chain_file(path)
         except BadInputError as error:
@@ -128,6 +137,18 @@ def import_files(lake: Lake, paths: Iterable[Path]) -> Iterator[Outcome]:
             continue
         for snapshot in snapshots:  # a storage error is no verdict on the file: it propagates
             yield store_snapshot(lake, snapshot)
+
+
+def _import_curves(lake: Lake, path: Path, *, since: date) -> Outcome:
+    try:
+        curves = read_curve_file(path)
+    except BadInputError as error:
+        return Outcome(source=path.name, status="refused", reason=str(error))
+    done = store_curves(lake, curves, source=path.name, since=since)
+    text = f"{done.written:,} curves stored, {done.held:,} held"
+    if done.earlier:
+        text += f", {done.earlier:,} before {since} left out"
+    return Outcome(source=path.name, status="stored" if done.written else "held", reason=text)
 
 
 def store_snapshot(lake: Lake, snapshot: ChainSnapshot) -> Outcome:

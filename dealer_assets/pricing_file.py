@@ -7,6 +7,7 @@ puts in order.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +16,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dealer_assets import tables
 from dealer_assets.domain import sessions
+from dealer_assets.domain.columns import expired
+from dealer_assets.domain.exposure.fitted import fitted_of
 from dealer_assets.domain.exposure.snapshot import Exposure, expose
-from dealer_assets.domain.pricing.chain import expired, price_chain
+from dealer_assets.domain.pricing.chain import price_chain
+from dealer_assets.domain.pricing.slices import forwards_of
+from dealer_assets.domain.rates import RateCurve, curve_as_of
+from dealer_assets.domain.surface.rows import quality_of, surface_of
 from dealer_assets.errors import BadInputError
 from dealer_assets.providers.base import ChainSnapshot, Finding
 from dealer_assets.providers.files import read_chain_file
@@ -47,7 +54,9 @@ class PricedFile:
     quarantined: int
 
 
-def price_file(path: Path, *, model: str, as_of: datetime | None = None) -> list[PricedFile]:
+def price_file(
+    path: Path, *, model: str, as_of: datetime | None = None, curves: Sequence[RateCurve] = ()
+) -> list[PricedFile]:
     """Price every chain of a file.
 
     Parameters
@@ -58,6 +67,8 @@ def price_file(path: Path, *, model: str, as_of: datetime | None = None) -> list
         Position model.
     as_of : datetime, optional
         UTC instant to value the quotes at, in place of the file's own.
+    curves : sequence of RateCurve
+        Rate curves, of which the latest that was known at the instant is used.
 
     Returns
     -------
@@ -68,25 +79,36 @@ def price_file(path: Path, *, model: str, as_of: datetime | None = None) -> list
     BadInputError
         When nothing in the file can be priced; the message says why.
     """
-    return [price_snapshot(s, model=model, as_of=as_of) for s in read_chain_file(path)]
+    return [
+        price_snapshot(snapshot, model=model, as_of=as_of, curves=curves)
+        for snapshot in read_chain_file(path)
+    ]
 
 
 def price_snapshot(
-    snapshot: ChainSnapshot, *, model: str, as_of: datetime | None = None
+    snapshot: ChainSnapshot,
+    *,
+    model: str,
+    as_of: datetime | None = None,
+    curves: Sequence[RateCurve] = (),
 ) -> PricedFile:
     """Price one chain; parameters and errors as in `price_file`."""
     chain, findings = snapshot.rows, snapshot.findings
     if as_of is not None:
         chain, finding = _valued_at(snapshot, as_of)
         findings = (*findings, finding)
-    priced = price_chain(chain)
+    curve = curve_as_of(curves, chain["event_at"][0].as_py()).curve
+    forwards = forwards_of(chain, curve=curve)
+    priced = price_chain(chain, forwards)
     if priced.num_rows == 0:
         instant = chain["event_at"][0].as_py()
         raise BadInputError(
             f"{snapshot.source_name}: nothing to price at {instant}: every contract has expired, "
             "or neither a spot nor a two-sided pair of quotes tells the underlying's price"
         )
-    exposure = expose(chain, priced, model=model)
+    surface = surface_of(chain, priced, tables.VOL_SURFACE.schema.empty_table())
+    fitted = fitted_of(forwards, surface, quality_of(chain, priced, surface))
+    exposure = expose(chain, priced, model=model, market=fitted)
     row = exposure.levels.to_pylist()[0]
     row["contracts"] += snapshot.rejected.num_rows
     document = levels_document(

@@ -69,6 +69,11 @@ class Settings(BaseSettings):
         return tuple(s.strip().upper() for s in self.underlyings.split(",") if s.strip())
 
     @property
+    def first_curve(self) -> date:
+        """First date whose Treasury curve a partition could use."""
+        return self.first_session - timedelta(days=31)
+
+    @property
     def delay(self) -> timedelta:
         """How far behind the market the configured provider is; schedules need it without one."""
         return timedelta(minutes=15) if self.provider == "cboe" else timedelta(0)

@@ -58,6 +58,9 @@ class Underlying:
         Which sessions it has; ``24/7`` means UTC days.
     roots : tuple of Root
         Listed roots. Contracts of other roots (adjusted, FLEX) are quarantined.
+    prices_early_exercise : bool
+        American options are priced as such; otherwise as European, at the vol of the strike's
+        out-of-the-money side (`docs/methods/american.md` says what each costs).
     has_daily_expiries : bool
         A series expires every session, so the nearest expiry dates a chain.
     vendor_symbols : mapping of str to str
@@ -71,6 +74,7 @@ class Underlying:
     kind: Kind
     calendar: Calendar
     roots: tuple[Root, ...]
+    prices_early_exercise: bool = False
     has_daily_expiries: bool = False
     vendor_symbols: Mapping[str, str] = field(default_factory=dict)
     header_names: tuple[str, ...] = ()

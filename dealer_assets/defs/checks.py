@@ -27,7 +27,7 @@ def check_specs(table: Table, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
         SCHEMA_CHECK,
         asset=key,
         blocking=True,
-        description=f"Columns, types, nulls, bounds and key as in tables.py: {table.grain}.",
+        description=f"Columns, types, nulls, bounds and key as in tables/: {table.grain}.",
     )
     return [
         schema,

@@ -20,12 +20,23 @@ from dealer_assets.underlyings import Calendar, Underlying, underlying
 
 INTRADAY_TABLES = (
     tables.CHAIN_SNAPSHOTS,
+    tables.FORWARDS,
     tables.CONTRACT_GREEKS,
+    tables.VOL_SURFACE,
+    tables.SURFACE_QUALITY,
     tables.DEALER_EXPOSURE,
     tables.GAMMA_PROFILE,
     tables.EXPOSURE_LEVELS,
 )
-SESSION_TABLES = (*INTRADAY_TABLES, tables.VOLUME_DELTAS, tables.DAILY_HISTORY)
+SESSION_TABLES = (
+    *INTRADAY_TABLES,
+    tables.GREEK_SURFACE,
+    tables.LEVEL_BAND,
+    tables.SCENARIO_GRID,
+    tables.VOLUME_DELTAS,
+    tables.DAILY_HISTORY,
+)
+"""What a minute does not need is left to the hour and the end of day."""
 
 
 def lanes_of(calendar: Calendar) -> tuple[Underlying, ...]:

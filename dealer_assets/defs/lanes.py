@@ -12,10 +12,13 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from dealer_assets.curves import curve_known
 from dealer_assets.defs.checks import check_specs, evaluate
 from dealer_assets.defs.partitions import partitions_of, session_of_key
 from dealer_assets.defs.resources import Platform
 from dealer_assets.domain.invariants import is_sound
+from dealer_assets.domain.rates import CurveChoice
+from dealer_assets.domain.sessions import session_open
 from dealer_assets.lake.reader import list_parts, read_part
 from dealer_assets.lake.refresh import Derive, Refreshed, refresh_session, refresh_snapshots
 from dealer_assets.lake.storage import Lake
@@ -63,7 +66,13 @@ class Lane:
     sources: tuple[Table, ...]
     rebuild: bool
 
-    def refresh(self, derive: Derive, options: Mapping[str, str] | None = None) -> Refreshed:
+    def refresh(
+        self,
+        derive: Derive,
+        options: Mapping[str, str] | None = None,
+        *,
+        with_previous: bool = False,
+    ) -> Refreshed:
         """Derive what is due, per snapshot or for the session, as the table is cut.
 
         A snapshot that a blocking check stops derives to a part without rows, whenever it is
@@ -87,6 +96,7 @@ class Lane:
             session_date=self.session_date,
             derive=self._stopping_unsound(derive),
             options=options,
+            with_previous=with_previous,
             rebuild=self.rebuild,
         )
 
@@ -98,6 +108,11 @@ class Lane:
             return derive(rows)
 
         return gated
+
+    def rate_curve(self) -> CurveChoice:
+        """Treasury curve known when the session opened: the same for all its snapshots."""
+        opened = session_open(self.underlying.calendar, self.session_date)
+        return curve_known(self.lake, opened)
 
     def newest(self, table: Table | None = None) -> pa.Table:
         """Rows of the partition's newest part; zero rows when it has none."""

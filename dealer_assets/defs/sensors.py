@@ -71,7 +71,7 @@ def inbox_sensor(
     if not new:
         context.update_cursor("{}")
         return dg.SkipReason(f"no new file in {folder}")
-    deliveries = take(platform.lake(), new)
+    deliveries = take(platform.lake(), new, curves_since=platform.settings.first_curve)
     for delivery in deliveries:
         for outcome in delivery.outcomes:
             context.log.info(f"{outcome.source}: {outcome.status} {outcome.reason}")

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dealer_assets import tables
-from dealer_assets.domain.pricing.chain import floats
+from dealer_assets.domain.columns import floats
 
 Floats = NDArray[np.float64]
 

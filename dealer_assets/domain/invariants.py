@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dealer_assets import tables
+from dealer_assets.domain.columns import expired, floats
 from dealer_assets.domain.coverage import coverage_of
 from dealer_assets.domain.exposure.levels import (
     MIN_DETERMINED_OI_SHARE,
@@ -23,7 +24,6 @@ from dealer_assets.domain.exposure.levels import (
     determined_oi_share,
     two_sided_share,
 )
-from dealer_assets.domain.pricing.chain import expired, floats
 from dealer_assets.underlyings import Underlying
 
 _RELATIVE = 1e-9
@@ -193,6 +193,63 @@ def _holds_spot(rows: pa.Table, _: Underlying) -> Verdict:
     )
 
 
+def _surface_sound(rows: pa.Table, _: Underlying) -> Verdict:
+    if rows.num_rows == 0:
+        return Verdict(True, "no contract is priced, so there is no surface", {"slices": 0})
+    row = rows.to_pylist()[0]
+    reasons = ", ".join(row["reasons"])
+    share = row["in_spread_share"] or 0.0
+    return Verdict(
+        row["is_sound"],
+        f"surface not sound: {reasons}" if reasons else f"{share:.1%} of quotes within bid-ask",
+        {"in_spread_share": share, "slices": row["expiries"], "fitted": row["fitted"]},
+    )
+
+
+def _no_arbitrage(column: str, what: str) -> Judge:
+    def judge(rows: pa.Table, _: Underlying) -> Verdict:
+        fitted = rows.filter(pc.equal(rows["method"], "fit"))
+        bad = int(np.sum(floats(fitted, column) < 0.0))
+        return Verdict(
+            bad == 0, f"expected no {what} arbitrage, found it in {bad} fits", {"n": bad}
+        )
+
+    return judge
+
+
+def _forwards_told(rows: pa.Table, _: Underlying) -> Verdict:
+    told = int(np.sum(np.isfinite(floats(rows, "forward"))))
+    broken = int(pc.sum(pc.equal(rows["quality"], "parity_broken")).as_py() or 0)
+    return Verdict(
+        broken == 0 and (told > 0 or rows.num_rows == 0),
+        f"expected forwards that calls and puts agree on, found {told} of {rows.num_rows} told, "
+        f"{broken} contradicted",
+        {"told": told, "broken": broken},
+    )
+
+
+def _band_ordered(rows: pa.Table, _: Underlying) -> Verdict:
+    low, high = floats(rows, "flip_lo"), floats(rows, "flip_hi")
+    wrong = int(np.sum(low > high))
+    return Verdict(wrong == 0, f"expected lo <= hi, found {wrong} bands reversed", {"n": wrong})
+
+
+def _base_is_ours(rows: pa.Table, _: Underlying) -> Verdict:
+    bases = int(pc.sum(pc.equal(rows["axis"], "base")).as_py() or 0)
+    expected = len(set(rows["event_at"].to_pylist()))
+    return Verdict(bases == expected, f"expected {expected} base rows, found {bases}", {"n": bases})
+
+
+def _flow_adds_up(rows: pa.Table, _: Underlying) -> Verdict:
+    names = ("gamma_flow_usd", "vanna_flow_usd", "charm_flow_usd", "residual_flow_usd")
+    flow = floats(rows, "forced_flow_usd")
+    gap = np.abs(flow - sum(floats(rows, name) for name in names))
+    worst = float(np.max(gap / np.maximum(np.abs(flow), 1.0), initial=0.0))
+    return Verdict(
+        worst <= _RELATIVE, f"expected flow = its parts, found a gap of {worst:.1e}", {"gap": worst}
+    )
+
+
 def _volumes_not_negative(rows: pa.Table, _: Underlying) -> Verdict:
     name = "volume_contracts" if "volume_contracts" in rows.column_names else rows.column_names[-2]
     least = pc.min(rows[name]).as_py() if rows.num_rows else 0.0
@@ -243,11 +300,61 @@ INVARIANTS: dict[str, tuple[Invariant, ...]] = {
             judge=_gamma_not_negative,
         ),
     ),
+    tables.FORWARDS.name: (
+        Invariant(
+            "forwards_told",
+            "Every chain tells forwards, and its calls and puts do not contradict each other.",
+            blocking=False,
+            judge=_each_snapshot(_forwards_told),
+        ),
+    ),
+    tables.VOL_SURFACE.name: (
+        Invariant(
+            "no_butterfly_arbitrage",
+            "Fitted smiles imply no negative density.",
+            blocking=False,
+            judge=_no_arbitrage("butterfly_slack", "butterfly"),
+        ),
+        Invariant(
+            "no_calendar_arbitrage",
+            "Total variance of fitted smiles does not fall with expiry.",
+            blocking=False,
+            judge=_no_arbitrage("calendar_slack", "calendar"),
+        ),
+    ),
+    tables.SURFACE_QUALITY.name: (
+        Invariant(
+            "surface_sound",
+            "The surface describes its quotes within declared thresholds, or nothing is built.",
+            blocking=True,
+            judge=_each_snapshot(_surface_sound),
+        ),
+    ),
+    tables.GREEK_SURFACE.name: (
+        Invariant(
+            "gamma_not_negative",
+            "A long option has no negative gamma.",
+            blocking=True,
+            judge=_gamma_not_negative,
+        ),
+    ),
+    tables.LEVEL_BAND.name: (
+        Invariant("base_is_ours", "Ours is among them.", blocking=True, judge=_base_is_ours),
+    ),
+    tables.SCENARIO_GRID.name: (
+        Invariant(
+            "flow_adds_up",
+            "Gamma, vanna, charm and residual are the whole flow.",
+            blocking=True,
+            judge=_flow_adds_up,
+        ),
+    ),
     tables.DEALER_EXPOSURE.name: (
         Invariant("exposures_finite", "Sums stay sums.", blocking=True, judge=_exposures_finite),
     ),
     tables.EXPOSURE_LEVELS.name: (
         Invariant("net_is_sum", "Net = calls + puts.", blocking=True, judge=_net_is_sum),
+        Invariant("band_ordered", "lo <= hi.", blocking=True, judge=_band_ordered),
         Invariant(
             "publishable",
             "Quality thresholds of the levels; a level that does not meet them says so.",

@@ -18,7 +18,7 @@ from dealer_assets.errors import SchemaError
 from dealer_assets.tables import Column, Table
 
 _REMEDY = (
-    "fix the rows, or change the entry in dealer_assets/tables.py, raise its version and rebuild"
+    "fix the rows, or change the entry in dealer_assets/tables/, raise its version and rebuild"
 )
 
 

@@ -20,6 +20,9 @@ from dealer_assets.lake.storage import Lake
 from dealer_assets.lake.writer import code_version, delete_part, write_part
 from dealer_assets.tables import Table
 
+PREVIOUS = "previous"
+"""Under this name a derivation finds its own table's rows of the snapshot before."""
+
 Inputs = Mapping[str, pa.Table]
 Derive = Callable[[Inputs], pa.Table]
 
@@ -56,9 +59,10 @@ def refresh_snapshots(
     session_date: date,
     derive: Derive,
     options: Mapping[str, str] | None = None,
+    with_previous: bool = False,
     rebuild: bool = False,
 ) -> Refreshed:
-    """Derive one part of `target` for every snapshot that all sources hold.
+    """Derive one part of `target` for every snapshot that all sources hold, in time order.
 
     Parameters
     ----------
@@ -76,6 +80,9 @@ def refresh_snapshots(
         ``{source name: rows} -> rows of target`` for one snapshot.
     options : mapping of str to str, optional
         What else the result depends on (the position model); part of what makes it current.
+    with_previous : bool
+        Also hand the target's part of the snapshot before, as `PREVIOUS`: what was known of the
+        session until then. It has no rows at the first snapshot.
     rebuild : bool
         Compute every part anew.
 
@@ -89,13 +96,22 @@ def refresh_snapshots(
     names = sorted(set.intersection(*(set(parts) for parts in held.values())))
     written: list[str] = []
     kept = rows = stopped = 0
+    before: Part | None = None
     for name in names:
         inputs = {table: parts[name] for table, parts in held.items()}
-        provenance = _provenance(lake, inputs, options or {})
+        known = dict(inputs)
+        if before is not None:
+            known[PREVIOUS] = before
+        provenance = _provenance(lake, known, options or {})
         if not rebuild and _is_current(lake, existing.get(name), target, provenance):
             kept += 1
+            before = existing[name] if with_previous else None
             continue
         tables_in = {s.name: read_part(lake, s, inputs[s.name]) for s in sources}
+        if with_previous:
+            tables_in[PREVIOUS] = (
+                read_part(lake, target, before) if before else target.schema.empty_table()
+            )
         result = write_part(
             lake,
             target,
@@ -105,6 +121,7 @@ def refresh_snapshots(
             name=name,
             provenance=provenance,
         )
+        before = Part(result.path, name) if with_previous else None
         written.append(name)
         rows += result.rows
         stopped += result.rows == 0

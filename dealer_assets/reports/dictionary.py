@@ -13,7 +13,7 @@ from dealer_assets.tables import Column, Table
 
 _HEADER = """# Lake tables
 
-Generated from `dealer_assets/tables.py` by `make docs`; a test keeps it current.
+Generated from `dealer_assets/tables/` by `make docs`; a test keeps it current.
 Every instant is UTC. `event_at` is the venue's instant, `known_at` the first at which the row could
 be known; read with `as_of` to see only what was known then.
 """

@@ -52,7 +52,7 @@ def profile_picture(profile: pa.Table, levels: pa.Table, *, dpi: int = 80) -> by
         return _unavailable(figure, axes, "no contract counts: no profile", dpi=dpi)
     row = levels.to_pylist()[0]
     spot_level = profile["spot_level"].to_numpy()
-    unit, word = _unit(profile["gamma_exposure_usd_per_pct"].to_numpy())
+    unit, word = unit_of(profile["gamma_exposure_usd_per_pct"].to_numpy())
     gamma = profile["gamma_exposure_usd_per_pct"].to_numpy() / unit
     axes.plot(spot_level, gamma, color=_INK, linewidth=1.6)
     axes.fill_between(spot_level, gamma, 0.0, where=gamma > 0, color=_LONG, alpha=0.25)
@@ -72,7 +72,7 @@ def profile_picture(profile: pa.Table, levels: pa.Table, *, dpi: int = 80) -> by
     axes.set_xlabel("spot level [USD]")
     axes.set_ylabel(f"dealer gamma [{word} USD per 1 %]")
     axes.set_title(_title("Gamma profile", row), fontsize=10, loc="left")
-    return _png(figure, dpi=dpi)
+    return png_bytes(figure, dpi=dpi)
 
 
 def strike_picture(exposure: pa.Table, *, dpi: int = 80) -> bytes:
@@ -97,7 +97,7 @@ def strike_picture(exposure: pa.Table, *, dpi: int = 80) -> bytes:
     strike = exposure["strike"].to_numpy()
     gamma = exposure["gamma_exposure_usd_per_pct"].to_numpy()
     near = np.abs(strike / row["spot"] - 1.0) <= _STRIKES_SHOWN
-    unit, word = _unit(gamma[near])
+    unit, word = unit_of(gamma[near])
     levels, where = np.unique(strike[near], return_inverse=True)
     is_call = np.array(exposure["right"].to_pylist())[near] == "call"
     width = float(np.clip(380.0 / max(levels.size, 1), 0.6, 8.0))  # points; the axes are 420 wide
@@ -111,20 +111,39 @@ def strike_picture(exposure: pa.Table, *, dpi: int = 80) -> bytes:
     axes.set_xlabel("strike [USD]")
     axes.set_ylabel(f"dealer gamma [{word} USD per 1 %]")
     axes.set_title(_title("Gamma by strike", row), fontsize=10, loc="left")
-    return _png(figure, dpi=dpi)
+    return png_bytes(figure, dpi=dpi)
 
 
-def _frame() -> tuple[Figure, Axes]:
+def empty_figure(width: float, height: float) -> Figure:
+    """Return a figure without axes; sizes in inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.5, 3.6), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
+    return figure
+
+
+def drawing(width: float, height: float) -> tuple[Figure, Axes]:
+    """Return a figure with one pair of axes in the house style; sizes in inches."""
+    figure = empty_figure(width, height)
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)
+    return figure, axes
+
+
+def _frame() -> tuple[Figure, Axes]:
+    figure, axes = drawing(7.5, 3.6)
     axes.xaxis.set_major_formatter("{x:,.6g}")
     return figure, axes
+
+
+def sentence(why: str, *, dpi: int) -> bytes:
+    """Draw a sentence where there is nothing else to draw."""
+    figure = empty_figure(6.0, 1.2)
+    figure.text(0.5, 0.5, why, ha="center", va="center", color=_INK)
+    return png_bytes(figure, dpi=dpi)
 
 
 def _mark(
@@ -146,7 +165,7 @@ def _mark(
     )
 
 
-def _unit(values: Any) -> tuple[float, str]:
+def unit_of(values: Any) -> tuple[float, str]:
     """Choose billions or millions, whichever the largest value reads better in."""
     largest = float(np.max(np.abs(values), initial=0.0))
     return (1e9, "bn") if largest >= 1e9 else (1e6, "m")
@@ -159,10 +178,11 @@ def _title(what: str, row: dict[str, Any]) -> str:
 
 def _unavailable(figure: Figure, axes: Axes, why: str, *, dpi: int) -> bytes:
     axes.text(0.5, 0.5, why, ha="center", va="center", transform=axes.transAxes, color=_MUTED)
-    return _png(figure, dpi=dpi)
+    return png_bytes(figure, dpi=dpi)
 
 
-def _png(figure: Figure, *, dpi: int) -> bytes:
+def png_bytes(figure: Figure, *, dpi: int) -> bytes:
+    """Return a figure as PNG."""
     buffer = io.BytesIO()
     # No software stamp: the same rows draw the same bytes
     figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dealer_assets.ingest import Outcome
-from dealer_assets.reports.wording import price, usd
+from dealer_assets.reports.wording import price, span, usd
 
 _STATUS_STYLE = {
     "stored": "green",
@@ -41,6 +41,7 @@ def levels_view(document: Mapping[str, Any]) -> RenderableType:
 
 def _level_lines(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     flip, walls, quality = document["flip"], document["walls"], document["quality"]
+    band, move = document["band"], document["expected_move"]
     crossings = ", ".join(price(crossing) for crossing in flip["all"]) or "none within 15 % of spot"
     used = f"{document['contracts_used']:,} of {document['contracts']:,} contracts"
     rejected = ", ".join(f"{reason} {n:,}" for reason, n in document["rejected"].items())
@@ -52,11 +53,16 @@ def _level_lines(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("  calls", usd(document["call_gamma_exposure_usd_per_pct"])),
         ("  puts", usd(document["put_gamma_exposure_usd_per_pct"])),
         ("zero gamma (flip)", f"{price(flip['price'])}  ({flip['status']})"),
+        ("  band", f"{span(band['flip_lo'], band['flip_hi'])}  (5-95 %, what quotes leave open)"),
+        ("  conventions", span(band["convention_lo"], band["convention_hi"])),
+        ("  OI a day old", span(band["oi_age_lo"], band["oi_age_hi"])),
+        ("  sticky moneyness", _moving_flip(band)),
         ("  all crossings", crossings),
         ("call wall, put wall", f"{price(walls['call'])}, {price(walls['put'])}  (net by strike)"),
         ("  by side", f"{price(walls['call_side'])}, {price(walls['put_side'])}"),
         ("absolute gamma", price(walls["absolute_gamma"])),
         ("max pain", f"{price(walls['max_pain'])}  (nearest expiry)"),
+        ("expected move, 1 day", f"{price(move['straddle_usd'])}  (by the straddle)"),
         ("net delta", f"{usd(document['net_delta_exposure_usd'])} USD"),
         ("net vanna", f"{usd(document['net_vanna_exposure_usd_per_vol_pt'])} USD per vol point"),
         ("net charm", f"{usd(document['net_charm_exposure_usd_per_day'])} USD per day"),
@@ -73,6 +79,13 @@ def _level_lines(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+def _moving_flip(band: Mapping[str, Any]) -> str:
+    if band["sticky_moneyness"] is None:
+        return "n/a"
+    bounds = span(band["sticky_moneyness_lo"], band["sticky_moneyness_hi"])
+    return f"{price(band['sticky_moneyness'])}  ({bounds})"
+
+
 def outcomes_view(outcomes: Sequence[Outcome]) -> RenderableType:
     """Show what became of imported files: a line per chain, its findings below it."""
     lines = Table.grid(padding=(0, 1))
@@ -83,7 +96,7 @@ def outcomes_view(outcomes: Sequence[Outcome]) -> RenderableType:
         lines.add_row(Text(o.status, style=_STATUS_STYLE[o.status]), *_where(o), _oddities(o))
     counts: Counter[str] = Counter(o.status for o in outcomes)
     total = ", ".join(f"{counts[status]} {status}" for status in _STATUS_STYLE if counts[status])
-    return Group(lines, f"{len(outcomes)} chains: {total}")
+    return Group(lines, f"{len(outcomes)} read: {total}")
 
 
 def _where(outcome: Outcome) -> tuple[str, str]:

@@ -29,6 +29,11 @@ def price(value: float | None) -> str:
     return "n/a" if value is None else f"{value:,.2f}"
 
 
+def span(lo: float | None, hi: float | None) -> str:
+    """Format an interval of price levels for people; ``n/a`` when there is none."""
+    return "n/a" if lo is None or hi is None else f"{lo:,.2f} to {hi:,.2f}"
+
+
 def levels_document(
     row: Mapping[str, Any], *, rejected: Mapping[str, int], expiries: list[str]
 ) -> dict[str, Any]:
@@ -76,6 +81,31 @@ def levels_document(
             "all": row["flip_prices"],
             "slopes": row["flip_slopes"],
         },
+        "band": {
+            "flip_lo": row["flip_lo"],
+            "flip_median": row["flip_median"],
+            "flip_hi": row["flip_hi"],
+            "flip_pct": row["flip_band_pct"],
+            "convention_lo": row["flip_convention_lo"],
+            "convention_hi": row["flip_convention_hi"],
+            "oi_age_lo": row["flip_oi_age_lo"],
+            "oi_age_hi": row["flip_oi_age_hi"],
+            "sticky_moneyness": row["flip_sticky_moneyness"],
+            "sticky_moneyness_lo": row["flip_sticky_moneyness_lo"],
+            "sticky_moneyness_hi": row["flip_sticky_moneyness_hi"],
+            "net_gamma_lo_usd_per_pct": row["net_gamma_lo_usd_per_pct"],
+            "net_gamma_hi_usd_per_pct": row["net_gamma_hi_usd_per_pct"],
+            "call_wall_stability": row["call_wall_stability"],
+            "put_wall_stability": row["put_wall_stability"],
+            "forwards_settled_share": row["forwards_settled_share"],
+            "vols_settled_share": row["vols_settled_share"],
+            "resamples": row["band_resamples"],
+        },
+        "expected_move": {
+            "straddle_usd": row["expected_move_straddle_usd"],
+            "vol_365_usd": row["expected_move_vol_365_usd"],
+            "vol_252_usd": row["expected_move_vol_252_usd"],
+        },
         "walls": {
             "call": row["call_wall"],
             "put": row["put_wall"],
@@ -109,10 +139,31 @@ def level_metadata(levels: pa.Table) -> dict[str, Any]:
         "net_gamma": f"{usd(row['net_gamma_exposure_usd_per_pct'])} USD per 1 %",
         "flip": price(row["flip_price"]),
         "flip_status": row["flip_status"],
+        "flip_band": span(row["flip_lo"], row["flip_hi"]),
+        "flip_over_conventions": span(row["flip_convention_lo"], row["flip_convention_hi"]),
+        "flip_sticky_moneyness": price(row["flip_sticky_moneyness"]),
+        "expected_move_1d": price(row["expected_move_straddle_usd"]),
         "call_wall": price(row["call_wall"]),
         "put_wall": price(row["put_wall"]),
         "max_pain": price(row["max_pain"]),
         "contracts_used": row["contracts_used"],
         "is_publishable": row["is_publishable"],
         "quality_reasons": ", ".join(row["quality_reasons"]) or "none",
+    }
+
+
+def surface_metadata(quality: pa.Table) -> dict[str, Any]:
+    """Say how good the newest surface is on an asset's page."""
+    if quality.num_rows == 0:
+        return {"surface": "none: nothing is priced"}
+    row = quality.to_pylist()[0]
+    named = ("fitted", "aged", "interpolated", "ruled")
+    return {
+        "slices": ", ".join(f"{row[name]} {name}" for name in named if row[name]) or "none",
+        "in_spread": "n/a" if row["in_spread_share"] is None else f"{row['in_spread_share']:.1%}",
+        "atm_error_bp": "n/a" if row["atm_error_bp"] is None else f"{row['atm_error_bp']:.2f}",
+        "butterfly_violations": row["butterfly_violations"],
+        "calendar_violations": row["calendar_violations"],
+        "is_sound": row["is_sound"],
+        "reasons": ", ".join(row["reasons"]) or "none",
     }

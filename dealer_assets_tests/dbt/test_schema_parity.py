@@ -28,10 +28,10 @@ def sources(generator):
 
 def difference(name, *, dictionary, dbt):
     """List what only one side has, and what both have differently."""
-    lines = [f"{name} {key}: in tables.py, not in dbt" for key in dictionary.keys() - dbt.keys()]
-    lines += [f"{name} {key}: in dbt, not in tables.py" for key in dbt.keys() - dictionary.keys()]
+    lines = [f"{name} {key}: in tables/, not in dbt" for key in dictionary.keys() - dbt.keys()]
+    lines += [f"{name} {key}: in dbt, not in tables/" for key in dbt.keys() - dictionary.keys()]
     lines += [
-        f"{name} {key}: tables.py says {dictionary[key]!r}, dbt says {dbt[key]!r}"
+        f"{name} {key}: tables/ says {dictionary[key]!r}, dbt says {dbt[key]!r}"
         for key in dictionary.keys() & dbt.keys()
         if dictionary[key] != dbt[key]
     ]
@@ -73,9 +73,9 @@ def test_duckdb_reads_the_declared_types(table, sources, tmp_path):
 def test_a_missing_column_is_reported_by_name_and_side():
     found = difference("t", dictionary={"a": 1, "b": 2}, dbt={"b": 3, "c": 4})
     assert found == [
-        "t a: in tables.py, not in dbt",
-        "t b: tables.py says 2, dbt says 3",
-        "t c: in dbt, not in tables.py",
+        "t a: in tables/, not in dbt",
+        "t b: tables/ says 2, dbt says 3",
+        "t c: in dbt, not in tables/",
     ]
 
 

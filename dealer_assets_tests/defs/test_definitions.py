@@ -12,14 +12,23 @@ from dealer_assets.domain import sessions
 from dealer_assets.domain.sessions import NEW_YORK, sessions_between
 from dealer_assets.tables import TABLES
 
+_QUOTED = ["chain_snapshots", "contract_greeks"]
+_PRICED = ["contract_greeks", "surface_quality"]
+_FITTED = ["forwards", "vol_surface"]
 LINEAGE = {
-    "chain_snapshots": set(),
-    "contract_greeks": {"chain_snapshots"},
-    "dealer_exposure": {"contract_greeks"},
-    "gamma_profile": {"contract_greeks"},
-    "exposure_levels": {"chain_snapshots", "contract_greeks", "gamma_profile"},
-    "volume_deltas": {"chain_snapshots"},
-    "daily_history": {"chain_snapshots", "volume_deltas", "contract_greeks"},
+    "chain_snapshots": [],
+    "forwards": ["chain_snapshots"],
+    "contract_greeks": ["chain_snapshots", "forwards"],
+    "vol_surface": _QUOTED,
+    "surface_quality": [*_QUOTED, "vol_surface"],
+    "greek_surface": ["vol_surface"],
+    "dealer_exposure": _PRICED,
+    "gamma_profile": [*_PRICED, *_FITTED],
+    "exposure_levels": ["chain_snapshots", *_PRICED, *_FITTED, "gamma_profile"],
+    "level_band": ["chain_snapshots", *_PRICED, *_FITTED, "exposure_levels"],
+    "scenario_grid": _PRICED,
+    "volume_deltas": ["chain_snapshots"],
+    "daily_history": ["chain_snapshots", "volume_deltas", "contract_greeks"],
 }
 LANES = ("SPX", "SPY", "BTC")
 
@@ -70,7 +79,7 @@ def test_one_job_serves_every_lane_of_a_calendar() -> None:
     job = defs.resolve_job_def("intraday_xnys")
     lanes = {key.path[0] for key in job.asset_layer.selected_asset_keys}
     assert lanes == {"SPX", "SPY"}
-    assert len(job.asset_layer.selected_asset_keys) == 10
+    assert len(job.asset_layer.selected_asset_keys) == 16
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 
 from dealer_assets import tables
-from dealer_assets.domain.conventions import PROFILE_HALF_WIDTH
-from dealer_assets.domain.exposure.profile import gamma_profile
+from dealer_assets.domain.conventions import PROFILE_HALF_WIDTH, PROFILE_LEVELS
+from dealer_assets.domain.exposure.profile import gamma_profile, sticky_moneyness_profile
+from dealer_assets.domain.exposure.repricing import Smile, smile_of
 from dealer_assets.domain.exposure.snapshot import profile_of
 from dealer_assets.domain.pricing.black import black_greeks
+from dealer_assets.domain.surface import smiles
 from dealer_assets_tests.domain.synthetic import book_of, position, priced
 
 EXACT = 1e-12
@@ -18,6 +20,12 @@ EXACT = 1e-12
 
 ROOT = 1e-12
 """Relative to spot: bisection goes to the last digit, brentq to four roundings."""
+
+TABLE = 1e-5
+"""Relative to gross gamma: what cubics between tabulated vols leave of a sharp smile."""
+
+TABLE_ROOT = 1e-6
+"""Relative to spot: what that makes of a zero."""
 
 SLOPE = 1e-5
 """Relative: what a central difference of the brute force can confirm."""
@@ -40,11 +48,37 @@ def reprice(book, spot):
     return float((book.position * greeks.gamma * book.multiplier).sum() * spot**2 * 0.01)
 
 
-def roots_between(book, spots):
+def svi(parameters, k):
+    """Total variance of raw SVI."""
+    a, b, rho, m, sigma = parameters
+    return a + b * (rho * (k - m) + np.sqrt((k - m) ** 2 + sigma**2))
+
+
+def reprice_moving(book, smile, spot):
+    """Net gamma at another spot, each vol following its smile and keeping its distance to it."""
+    ratio = spot / book.spot
+    k = np.log(book.strike / book.forward)
+    parameters = smile.parameters[smile.slice_id].T
+    before = np.sqrt(svi(parameters, k) / book.years)
+    after = np.sqrt(svi(parameters, k - np.log(ratio)) / book.years)
+    moved = np.maximum(book.vol + after - before, 0.1 * book.vol)
+    greeks = black_greeks(
+        book.forward * ratio,
+        book.strike,
+        S=np.full(book.strike.size, spot),
+        T=book.years,
+        sigma=np.where(np.isnan(before), book.vol, moved),
+        D=book.discount,
+        is_call=book.is_call,
+    )
+    return float((book.position * greeks.gamma * book.multiplier).sum() * spot**2 * 0.01)
+
+
+def roots_between(book, spots, function=reprice):
     """Zeros of the brute force, one between each pair of neighbouring spots of opposite sign."""
-    values = [reprice(book, spot) for spot in spots]
+    values = [function(book, spot) for spot in spots]
     return [
-        brentq(lambda s: reprice(book, s), low, high, xtol=1e-13 * low, rtol=8.9e-16)
+        brentq(lambda s: function(book, s), low, high, xtol=1e-13 * low, rtol=8.9e-16)
         for low, high, a, b in zip(spots[:-1], spots[1:], values[:-1], values[1:], strict=True)
         if a * b < 0
     ]
@@ -71,10 +105,11 @@ def index_book():
 def test_profile_spans_the_declared_width_and_holds_spot(index_book):
     profile = gamma_profile(index_book)
     assert profile.levels[0] == pytest.approx(100 * (1 - PROFILE_HALF_WIDTH), rel=EXACT)
-    assert profile.levels[-1] == pytest.approx(100 * (1 + PROFILE_HALF_WIDTH), rel=EXACT)
+    ratio = profile.levels[1:] / profile.levels[:-1]
+    np.testing.assert_allclose(ratio, ratio[0], rtol=EXACT)
+    assert profile.levels[-2] < 100 * (1 + PROFILE_HALF_WIDTH) <= profile.levels[-1]
     assert np.abs(profile.levels - 100.0).min() < 100 * EXACT
-    assert np.all(np.diff(profile.levels) > 0)
-    assert profile.levels.size >= 121
+    assert profile.levels.size == PROFILE_LEVELS
 
 
 def test_profile_at_spot_is_the_net_gamma_of_the_book(index_book):
@@ -227,3 +262,169 @@ def test_no_sign_change_of_the_reprice_goes_without_a_crossing(seed):
     for root, slope in zip(profile.crossings, profile.slopes, strict=True):
         rounding = EXACT * gross + abs(slope) * 1e-9
         assert abs(reprice(book, root)) <= rounding
+
+
+SKEWED = ((0.02, (0.0004, 0.012, -0.6, 0.005, 0.03)), (0.15, (0.002, 0.03, -0.5, 0.01, 0.08)))
+
+
+@pytest.fixture(scope="module")
+def skewed_book():
+    """Two expiries whose vols lie about an SVI smile, and a third without a fit; with its smile."""
+    rng = np.random.default_rng(7)
+    contracts, order = [], []
+    for number, (years, parameters) in enumerate(SKEWED):
+        for strike in range(80, 121):
+            vol = np.sqrt(svi(parameters, np.log(strike / 100)) / years)
+            vol = float(vol + 0.002 * rng.normal())
+            terms = {"years": years, "vol": vol}
+            contracts.append(position(strike, "call", 50.0 + 8 * max(strike - 96, 0), **terms))
+            contracts.append(position(strike, "put", 50.0 + 9 * max(104 - strike, 0), **terms))
+            order += [number, number]
+    for strike in (95, 105):
+        contracts.append(position(strike, "call", 300.0, years=1.0, vol=0.2))
+    book = book_of(contracts)
+    slices = np.searchsorted([0.02, 0.15, 1.0], np.round(book.years, 6))
+    parameters = np.array([*(p for _, p in SKEWED), (np.nan,) * 5])
+    return book, smile_of(parameters, slices)
+
+
+def test_sticky_moneyness_equals_sticky_strike_at_spot(skewed_book):
+    book, smile = skewed_book
+    moving, fixed = sticky_moneyness_profile(book, smile), gamma_profile(book)
+    at = int(np.argmin(np.abs(moving.levels - 100.0)))
+    gross = np.abs(book.gamma_usd_per_pct).sum()
+    assert abs(moving.gamma_usd_per_pct[at] - fixed.gamma_usd_per_pct[at]) <= EXACT * gross
+    assert abs(moving.gamma_usd_per_pct - fixed.gamma_usd_per_pct).max() > 0.01 * gross
+    assert (moving.sticky, moving.unfitted_contracts) == ("moneyness", 2)
+
+
+def test_sticky_moneyness_is_a_full_reprice_with_moved_vols(skewed_book):
+    book, smile = skewed_book
+    profile = sticky_moneyness_profile(book, smile)
+    gross = np.abs(book.gamma_usd_per_pct).sum()
+    expected = [reprice_moving(book, smile, spot) for spot in profile.levels[::24]]
+    np.testing.assert_allclose(profile.gamma_usd_per_pct[::24], expected, atol=TABLE * gross)
+
+
+def test_sticky_moneyness_crossings_and_slopes_are_those_of_the_brute_force(skewed_book):
+    book, smile = skewed_book
+
+    def moving(book, spot):
+        return reprice_moving(book, smile, spot)
+
+    profile = sticky_moneyness_profile(book, smile)
+    expected = roots_between(book, np.linspace(85.0, 115.0, 401), moving)
+    assert len(expected) >= 1
+    np.testing.assert_allclose(profile.crossings, expected, rtol=TABLE_ROOT)
+    for root, slope in zip(expected, profile.slopes, strict=True):
+        step = 1e-4 * root
+        change = (moving(book, root + step) - moving(book, root - step)) / (2 * step)
+        assert slope == pytest.approx(change * root * 0.01, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "is_fitted"),
+    [
+        ((0.01, 0.0, 0.0, 0.0, 1.0), True),  # flat: the smile moves nothing
+        ((np.nan,) * 5, False),
+        ((-0.1, 0.1, 0.0, 0.0, 0.1), False),  # negative variance at the money: not a smile
+    ],
+)
+def test_a_smile_that_cannot_be_used_leaves_the_vols_where_they_are(
+    index_book, parameters, is_fitted
+):
+    n = index_book.strike.size
+    smile = Smile(np.array([parameters]), np.zeros(n, np.int64))
+    profile = sticky_moneyness_profile(index_book, smile)
+    fixed = gamma_profile(index_book)
+    np.testing.assert_allclose(profile.crossings, fixed.crossings, rtol=ROOT)
+    strikes = n // 2  # a call and a put of one strike are one
+    assert profile.unfitted_contracts == (0 if is_fitted else strikes)
+
+
+def test_contracts_of_no_slice_keep_their_vols(index_book):
+    n = index_book.strike.size
+    smile = Smile(np.array([[0.01, 0.1, -0.5, 0.0, 0.1]]), np.full(n, -1))
+    profile = sticky_moneyness_profile(index_book, smile)
+    np.testing.assert_allclose(profile.crossings, gamma_profile(index_book).crossings, rtol=ROOT)
+    assert profile.unfitted_contracts == n // 2
+
+
+def test_a_vol_that_would_fall_through_zero_is_held_and_counted():
+    book = book_of([position(100, "call", 10, years=0.1, vol=0.05)])
+    smile = Smile(np.array([[0.0005, 0.4, -0.9, 0.0, 0.01]]), np.zeros(1, np.int64))
+    profile = sticky_moneyness_profile(book, smile)
+    assert profile.floored_contracts == 1
+    expected = [reprice_moving(book, smile, spot) for spot in profile.levels[::40]]
+    np.testing.assert_allclose(profile.gamma_usd_per_pct[::40], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_moving_vols_follow_a_smile_with_its_correction():
+    """The spline of `surface/smiles.py` on top of raw SVI is part of the smile."""
+    row = np.zeros((1, smiles.COLUMNS))
+    row[0, : smiles.RAW] = (0.001, 0.02, -0.5, 0.0, 0.06)
+    row[0, 5:8] = (0.05, -3.0, 3.0)
+    row[0, smiles.FIRST_KNOT :] = 3e-4 * np.sin(np.arange(smiles.KNOTS))
+    contracts = [position(k, "call", 10, years=0.1, vol=0.2) for k in range(80, 121, 5)]
+    book = book_of(contracts)
+    smile = Smile(row, np.zeros(book.strike.size, np.int64))
+    profile = sticky_moneyness_profile(book, smile)
+    k = np.log(book.strike / book.forward)
+    for at in (40, 120, 200):
+        u = np.log(profile.levels[at] / book.spot)
+        total = [np.sqrt(smile.variance(x)) for x in (k, k - u)]
+        s = book.vol * np.sqrt(book.years) + total[1] - total[0]
+        d = 0.5 * s - (k - u) / s
+        weight = book.position * book.multiplier * book.spot * 0.01
+        expected = np.exp(u) * (weight / s * np.exp(-0.5 * d * d)).sum() / np.sqrt(2 * np.pi)
+        assert profile.gamma_usd_per_pct[at] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 3, 7, 12])
+def test_alternating_book_has_one_crossing_between_each_pair_of_strikes(count):
+    strikes = 100 * np.exp(np.linspace(-0.12, 0.12, count + 1))
+    book = book_of(
+        [
+            position(
+                strike, "call" if i % 2 else "put", 100 * 100 / strike, years=1 / 730, vol=0.12
+            )
+            for i, strike in enumerate(strikes)
+        ]
+    )
+    profile = gamma_profile(book)
+    np.testing.assert_allclose(profile.crossings, roots_between(book, strikes), rtol=ROOT)
+    assert profile.crossings.size == count
+
+
+@pytest.mark.parametrize(
+    ("levels", "step"), [(1, 0.01), (61, 0.002), (241, 0.00126), (500, 0.0006)]
+)
+def test_recurrence_over_a_uniform_grid_is_the_direct_sum(levels, step):
+    from dealer_assets.domain.kernels import profile as kernels
+
+    rng = np.random.default_rng(levels)
+    total = rng.uniform(2.5, 400.0, 1500) * step
+    b = 1.0 / total
+    a = -rng.normal(0.0, 0.3, total.size) * b
+    w = rng.normal(0.0, 1.0, total.size) * b
+    u = -0.4 * levels * step + step * np.arange(levels)
+    recurrence, direct = np.empty(levels), np.empty(levels)
+    kernels.density_on_grid(float(u[0]), step, a, b, w, recurrence)
+    kernels.density_at(u, a, b, w, direct)
+    truth = np.exp(-0.5 * (a + np.outer(u, b)) ** 2)
+    peak = (truth @ np.abs(w)).max()
+    np.testing.assert_allclose(recurrence, truth @ w, rtol=0, atol=1e-12 * peak)
+    np.testing.assert_allclose(direct, truth @ w, rtol=0, atol=1e-13 * peak)
+
+
+def test_kernels_hold_up_with_no_contract_and_with_extreme_ones():
+    from dealer_assets.domain.kernels import profile as kernels
+
+    none = np.empty(0)
+    out = np.full(5, np.nan)
+    kernels.density_on_grid(-0.1, 0.05, none, none, none, out)
+    np.testing.assert_array_equal(out, 0.0)
+    b = np.array([1e-6, 1.0, 1e6])
+    a, w = np.array([500.0, -1e5, 0.0]), np.ones(3)
+    kernels.density_at(np.linspace(-0.1, 0.1, 5), a, b, w, out)
+    np.testing.assert_allclose(out, [0, 0, 1.0, 0, 0], atol=1e-15)

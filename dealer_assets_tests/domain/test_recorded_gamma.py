@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from dealer_assets.domain.columns import expired, floats
 from dealer_assets.domain.exposure.aggregate import open_book
 from dealer_assets.domain.exposure.snapshot import levels_of
-from dealer_assets.domain.pricing.chain import expired, floats, price_chain
+from dealer_assets.domain.pricing.chain import price_chain
 from dealer_assets.providers.files import read_chain_file
 
 MAX_NET_DIFFERENCE = 0.015
@@ -98,19 +99,20 @@ def test_levels_of_a_whole_chain_are_publishable_with_a_flip(recorded):
 
 
 @pytest.mark.parametrize(
-    ("path", "spot"),
+    ("path", "spot", "status"),
     [
-        ("eod_l3/L3_SPX_20240423.csv.gz", 5070.47),
-        ("eod_l3/L3_SPXW_20240423.csv.gz", 5070.47),
-        ("yahoo_cboe_json/SPX_2026-07-12T043447.json.gz", 7575.39),
+        # monthly series alone: too few contracts near spot for their bands to stay within 2 %
+        ("eod_l3/L3_SPX_20240423.csv.gz", 5070.47, "ill_conditioned"),
+        ("eod_l3/L3_SPXW_20240423.csv.gz", 5070.47, "ok"),
+        ("yahoo_cboe_json/SPX_2026-07-12T043447.json.gz", 7575.39, "ok"),
     ],
 )
-def test_levels_of_other_vendors_exist_and_stand_at_the_right_spot(shared_data, path, spot):
+def test_levels_of_other_vendors_exist_and_stand_at_the_right_spot(shared_data, path, spot, status):
     (snapshot,) = read_chain_file(shared_data / path)
     priced = price_chain(snapshot.rows)
     (row,) = levels_of(snapshot.rows, priced, model="naive").to_pylist()
     assert row["spot"] == pytest.approx(spot, abs=0.005)
-    assert row["flip_status"] == "ok"
+    assert row["flip_status"] == status
     assert abs(row["flip_pct"]) < 0.03
     for name in ("call_wall", "put_wall", "call_side_wall", "put_side_wall", "max_pain"):
         assert abs(row[name] / spot - 1.0) < 0.15, name

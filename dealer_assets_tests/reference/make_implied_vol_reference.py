@@ -16,15 +16,17 @@ DIGITS = 50
 DAYS = 365
 MINUTE = 1.0 / (DAYS * 24 * 60)
 YEARS = (MINUTE, 60 * MINUTE, 1.0 / DAYS, 30.0 / DAYS, 1.0, 10.0)
-VOLS = (0.001, 0.01, 0.1, 0.5, 2.0, 5.0)
-DEVIATIONS = (0.0, 0.01, 0.5, 2.0, 6.0, 12.0, 20.0, 33.8)
-"""|ln(K/F)| in standard deviations; 33.8 prices an index option at 1e-250."""
+VOLS = (0.001, 0.01, 0.1, 0.5, 2.0, 5.0, 20.0, 140.0)
+"""140 is what the wings of an index show minutes before expiry."""
+
+DEVIATIONS = (0.0, 1e-6, 0.01, 0.5, 1.0, 2.0, 6.0, 12.0, 20.0, 33.8, 36.2)
+"""|ln(K/F)| in standard deviations; 36.2 prices an index option at 1e-285."""
 
 MAX_LOG_MONEYNESS = 40.0
 """No strike is 17 powers of ten from its forward; beyond 300 its price is no double either."""
 
 F, RATE = 5000.0, 0.04
-COLUMNS = ("is_call", "F", "K", "T", "D", "price", "vol", "elasticity")
+COLUMNS = ("is_call", "F", "K", "T", "D", "price", "parity_price", "vol", "elasticity")
 
 
 def log_price(is_call, K, T, sigma, D):
@@ -36,7 +38,11 @@ def log_price(is_call, K, T, sigma, D):
 
 
 def rows():
-    """Every row; `elasticity` is d ln(price) / d ln(vol), which says what rounding costs."""
+    """Every row.
+
+    `parity_price` is the other right's, which is in the money. `elasticity` is
+    d ln(price) / d ln(vol), which says what rounding costs.
+    """
     cells = itertools.product(YEARS, VOLS, DEVIATIONS, (True, False))
     for T, sigma, deviation, is_call in cells:
         if deviation * sigma * T**0.5 > MAX_LOG_MONEYNESS:
@@ -51,7 +57,8 @@ def rows():
 
         value = mp.exp(log_price_of(mp.mpf(sigma)))
         elasticity = mp.diff(log_price_of, mp.mpf(sigma)) * sigma
-        numbers = (F, K, T, D, float(value), sigma, float(elasticity))
+        parity_price = value + mp.mpf(D) * abs(mp.mpf(F) - mp.mpf(K))
+        numbers = (F, K, T, D, float(value), float(parity_price), sigma, float(elasticity))
         yield [int(is_call), *(repr(number) for number in numbers)]
 
 

@@ -18,10 +18,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dealer_assets import tables
+from dealer_assets.domain.columns import floats
 from dealer_assets.domain.conventions import DTE_BUCKETS, PER_PCT
 from dealer_assets.domain.exposure.positioning import position_model
-from dealer_assets.domain.pricing.black import Greeks, black_greeks
-from dealer_assets.domain.pricing.chain import floats
+from dealer_assets.domain.pricing.black import Greeks
+from dealer_assets.domain.pricing.terms import terms_of
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -46,7 +47,7 @@ class Book:
     is_call : bool array
         True for calls.
     strike, years, forward, discount, vol, multiplier : float64 array
-        As priced.
+        As priced; `years` are those that carry variance.
     position : float64 array
         Signed dealer position [contracts].
     greeks : Greeks
@@ -120,32 +121,21 @@ def open_book(priced: pa.Table, model: str) -> Book:
     counted &= floats(priced, "open_interest_contracts") > 0.0
     rows = priced.filter(pa.array(counted))
     is_call = np.array(pc.equal(rows["right"], "call").to_numpy())
-    strike, vol = floats(rows, "strike"), floats(rows, "implied_vol")
-    years = floats(rows, "year_fraction")
-    forward, discount = floats(rows, "forward"), floats(rows, "discount")
-    greeks = black_greeks(
-        forward,
-        strike,
-        S=np.full(strike.size, spot),
-        T=years,
-        sigma=vol,
-        D=discount,
-        is_call=is_call,
-    )
+    terms, vol = terms_of(rows), floats(rows, "implied_vol")
     return Book(
         snapshot=snapshot,
         rows=rows,
         model=model,
         spot=spot,
         is_call=is_call,
-        strike=strike,
-        years=years,
-        forward=forward,
-        discount=discount,
+        strike=terms.strike,
+        years=terms.variance_years,
+        forward=terms.forward,
+        discount=terms.discount,
         vol=vol,
         multiplier=floats(rows, "multiplier"),
         position=position_of(is_call, floats(rows, "open_interest_contracts")),
-        greeks=greeks,
+        greeks=terms.greeks(vol),
     )
 
 

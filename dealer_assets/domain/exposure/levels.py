@@ -6,7 +6,9 @@ belong here: re-pricing (`profile`), text or JSON. Source: `docs/methods/levels.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,10 +16,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dealer_assets import tables
+from dealer_assets.domain.columns import floats
 from dealer_assets.domain.conventions import FLIP_ERROR_SHARE, FLIP_FAR_SHARE, FLIP_OI_ERROR
 from dealer_assets.domain.exposure.aggregate import Book, days_to_expiry
+from dealer_assets.domain.exposure.band import Band, level_columns
+from dealer_assets.domain.exposure.moves import ExpectedMove
 from dealer_assets.domain.exposure.profile import Profile
-from dealer_assets.domain.pricing.chain import floats
 
 Floats = NDArray[np.float64]
 
@@ -187,7 +191,9 @@ def determined_oi_share(priced: pa.Table) -> float:
     return float(open_interest[quoted].sum()) / total if total > 0.0 else 0.0
 
 
-def judge(chain: pa.Table, priced: pa.Table, *, is_partial: bool) -> Quality:
+def judge(
+    chain: pa.Table, priced: pa.Table, *, is_partial: bool, surface_reasons: Sequence[str] = ()
+) -> Quality:
     """Judge whether levels of this snapshot may be published.
 
     Parameters
@@ -198,6 +204,8 @@ def judge(chain: pa.Table, priced: pa.Table, *, is_partial: bool) -> Quality:
         The same contracts, `tables.CONTRACT_GREEKS` schema.
     is_partial : bool
         The chain is known to be incomplete.
+    surface_reasons : sequence of str
+        Thresholds that the fitted surface does not meet.
 
     Returns
     -------
@@ -213,10 +221,19 @@ def judge(chain: pa.Table, priced: pa.Table, *, is_partial: bool) -> Quality:
         reasons.append("few_determined_vols")
     if is_partial:
         reasons.append("partial_chain")
+    reasons += surface_reasons
     return Quality(two_sided, determined, is_partial, tuple(reasons))
 
 
-def level_row(book: Book, profile: Profile | None, *, quality: Quality, contracts: int) -> pa.Table:
+def level_row(
+    book: Book,
+    profile: Profile | None,
+    *,
+    quality: Quality,
+    contracts: int,
+    band: Band | None,
+    move: ExpectedMove,
+) -> pa.Table:
     """Lay the headline numbers out as one row of `tables.EXPOSURE_LEVELS`.
 
     Parameters
@@ -229,6 +246,10 @@ def level_row(book: Book, profile: Profile | None, *, quality: Quality, contract
         Verdict of `judge`.
     contracts : int
         Contracts in the snapshot before anything was dropped.
+    band : Band or None
+        Uncertainty of the levels; None where it was not asked for: its columns are null then.
+    move : ExpectedMove
+        One day's expected move.
 
     Returns
     -------
@@ -255,7 +276,7 @@ def level_row(book: Book, profile: Profile | None, *, quality: Quality, contract
         "put_gamma_exposure_usd_per_pct": put,
         "gross_gamma_exposure_usd_per_pct": gross,
         "flip_price": flip.price,
-        "flip_status": flip.status,
+        "flip_status": band.status(flip.status) if band else flip.status,
         "flip_pct": None if flip.price is None else flip.price / book.spot - 1.0,
         "flip_prices": list(flip.prices),
         "flip_slopes": list(flip.slopes),
@@ -272,19 +293,60 @@ def level_row(book: Book, profile: Profile | None, *, quality: Quality, contract
         "determined_oi_share": quality.determined_oi_share,
         "is_publishable": quality.is_publishable,
         "quality_reasons": list(quality.reasons),
+        **(level_columns(band) if band else {"band_resamples": 0}),
+        "expected_move_straddle_usd": _known(move.straddle_move_usd),
+        "expected_move_vol_365_usd": _known(move.vol_move_365_usd),
+        "expected_move_vol_252_usd": _known(move.vol_move_252_usd),
     }
     return pa.Table.from_pylist([row], schema=tables.EXPOSURE_LEVELS.schema)
 
 
-def profile_rows(book: Book, profile: Profile) -> pa.Table:
-    """Lay a profile out as rows of `tables.GAMMA_PROFILE`."""
+def _known(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def snapshot_rows(table: tables.Table, book: Book, columns: Mapping[str, Any]) -> pa.Table:
+    """Lay columns out as rows of a table, beside what all rows of a snapshot and model share.
+
+    Parameters
+    ----------
+    table : Table
+        With the columns of `tables.ID`, and model and spot where it has them.
+    book : Book
+        The snapshot's.
+    columns : mapping of str to array
+        Its other columns, one length; more than the table has are left out.
+    """
+    n = len(next(iter(columns.values())))
+    known = {**book.snapshot, "model": book.model, "spot": book.spot}
+    made = [
+        pa.array(columns[field.name], field.type)
+        if field.name in columns
+        else pa.repeat(pa.scalar(known[field.name], field.type), n)
+        for field in table.schema
+    ]
+    rows = pa.table(made, schema=table.schema)
+    return rows.sort_by([(name, "ascending") for name in table.key])
+
+
+def profile_rows(book: Book, profile: Profile, moving: Profile | None = None) -> pa.Table:
+    """Lay a profile out as rows of `tables.GAMMA_PROFILE`.
+
+    Parameters
+    ----------
+    book : Book
+        What was re-priced.
+    profile : Profile
+        Under sticky strike.
+    moving : Profile, optional
+        Under sticky moneyness, on the same levels.
+    """
     n = profile.levels.size
-    names = tables.GAMMA_PROFILE.schema.names
-    shared = {name: [book.snapshot[name]] * n for name in names[:4]}
-    values = {
-        "model": [book.model] * n,
-        "spot": np.full(n, book.spot),
+    columns = {
         "spot_level": profile.levels,
         "gamma_exposure_usd_per_pct": profile.gamma_usd_per_pct,
+        "gamma_exposure_sticky_moneyness_usd_per_pct": (
+            moving.gamma_usd_per_pct if moving else [None] * n
+        ),
     }
-    return pa.table({**shared, **values}, schema=tables.GAMMA_PROFILE.schema)
+    return snapshot_rows(tables.GAMMA_PROFILE, book, columns)

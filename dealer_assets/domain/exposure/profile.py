@@ -1,11 +1,13 @@
 """The gamma profile: the whole book re-priced on a grid of spots, and every zero of it.
 
-Belongs here: profile values and crossings. Does not belong here: which crossing is the headline or
-whether it can be trusted (`levels`).
+Belongs here: profile values, crossings and slopes of a book, under sticky strike and sticky
+moneyness. Does not belong here: the functions and the search for zeros (`repricing`), which
+crossing is the headline or whether it can be trusted (`levels`, `band`).
 
-Sticky strike: each contract keeps its vol, and forwards move in proportion to spot. Then
-``d1`` is linear in ``u = ln(S'/S)`` and the profile is ``exp(u) * sum w_i phi(a_i + b_i u)``, an
-exact full re-pricing. Source: `docs/methods/levels.md`.
+Forwards move in proportion to spot: with ``u = ln(S'/S)`` the log-moneyness of a contract is
+``k - u`` and net gamma is ``e**u sum w_i phi(d_i) / s_i``, an exact full re-pricing. Sticky strike:
+each contract keeps its total vol s, so d is linear in u. Sticky moneyness: s follows the slice's
+fitted smile to ``k - u`` and keeps its own distance from it. Source: `docs/methods/levels.md`.
 """
 
 from __future__ import annotations
@@ -15,16 +17,25 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dealer_assets.domain.conventions import PER_PCT, PROFILE_HALF_WIDTH, PROFILE_LEVELS
+from dealer_assets.domain.conventions import PER_PCT, PROFILE_LEVELS
 from dealer_assets.domain.exposure.aggregate import Book
+from dealer_assets.domain.exposure.repricing import (
+    Repricing,
+    Smile,
+    StickyMoneyness,
+    StickyStrike,
+    Terms,
+    fold,
+    fold_starts,
+    grid,
+    points,
+    zeros_between,
+)
 
 Floats = NDArray[np.float64]
 
-_INV_SQRT_2PI = 0.3989422804014327
-_BISECTIONS = 60
-_CHUNK_LEVELS = 64
-_WIDTH_PER_STEP = 2.0
-"""Contracts whose total vol is under this many grid steps get their strikes as extra levels."""
+_SEARCH = 2
+"""Points searched for zeros per published step."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +47,19 @@ class Profile:
     spot : float
         Spot the book stands at [USD].
     levels : float64 array, shape (k,)
-        Ascending spot levels of the regular grid [USD].
+        Ascending spot levels, equal ratios, spot among them [USD].
     gamma_usd_per_pct : float64 array, shape (k,)
         Net dealer gamma exposure at each level.
     crossings : float64 array, shape (c,)
         Every zero found, ascending [USD].
     slopes : float64 array, shape (c,)
         Change of the profile per +1 % spot at each crossing [USD per 1 %, per 1 %].
+    sticky : str
+        ``strike`` or ``moneyness``.
+    unfitted_contracts : int
+        Sticky moneyness only: contracts that kept their vol because their slice has no usable fit.
+    floored_contracts : int
+        Sticky moneyness only: contracts whose vol is held at a tenth of their own somewhere.
     """
 
     spot: float
@@ -50,46 +67,22 @@ class Profile:
     gamma_usd_per_pct: Floats
     crossings: Floats
     slopes: Floats
+    sticky: str = "strike"
+    unfitted_contracts: int = 0
+    floored_contracts: int = 0
 
 
-class _Repricer:
-    """Net gamma exposure as a function of ``u = ln(S'/S)``."""
-
-    def __init__(self, book: Book) -> None:
-        total = book.vol * np.sqrt(book.years)
-        d1 = np.log(book.forward / book.strike) / total + 0.5 * total
-        growth = book.discount * book.forward / book.spot
-        weight = book.position * book.multiplier * growth * book.spot * PER_PCT / total
-        # A call and a put of one strike have one vol, hence one gamma: fold them to halve the work
-        label = np.stack([d1, total], axis=1)
-        unique, where = np.unique(label, axis=0, return_inverse=True)
-        self._offset = unique[:, 0]
-        self._total = unique[:, 1]
-        self._weight = np.bincount(where.reshape(-1), weights=weight) * _INV_SQRT_2PI
-        self.strike_u = np.log(book.strike / book.forward)
-        self.total = total
-
-    def __call__(self, u: Floats) -> Floats:
-        """Net gamma exposure at each u, shape (k,) [USD per 1 %]."""
-        values = np.empty(u.size)
-        for start in range(0, u.size, _CHUNK_LEVELS):  # bounds the temporary to 64 x n
-            part = u[start : start + _CHUNK_LEVELS]
-            d1 = self._offset + part[:, None] / self._total
-            values[start : start + _CHUNK_LEVELS] = np.exp(part) * (
-                np.exp(-0.5 * d1 * d1) @ self._weight
-            )
-        return values
-
-    def slope(self, u: Floats) -> Floats:
-        """Exact derivative per +1 % spot, shape (k,) [USD per 1 %, per 1 %]."""
-        d1 = self._offset + u[:, None] / self._total
-        density = np.exp(-0.5 * d1 * d1)
-        change = density @ self._weight - (density * d1) @ (self._weight / self._total)
-        return np.asarray(np.exp(u) * change * PER_PCT)
+def book_terms(book: Book) -> Terms:
+    """Return the terms of a book's contracts, in the book's order."""
+    return Terms(
+        log_moneyness=np.log(book.strike / book.forward),
+        total_vol=book.vol * np.sqrt(book.years),
+        amount=book.position * book.multiplier * book.discount * book.forward * PER_PCT,
+    )
 
 
 def gamma_profile(book: Book) -> Profile:
-    """Re-price a book over spot +- 15 % and find every zero of its net gamma.
+    """Re-price a book over spot +- 15 %, vols sticky by strike, and find every zero of its gamma.
 
     Parameters
     ----------
@@ -99,42 +92,61 @@ def gamma_profile(book: Book) -> Profile:
     Returns
     -------
     Profile
-        The grid is uniform in spot and holds spot itself. Zeros are searched on a finer grid,
-        which also holds the strikes (and their midpoints) of contracts too short-dated for the
-        regular step, then refined by bisection to the last digit.
+        Levels have equal ratios from -15 % to +15 %; spot is one of them. Zeros are searched on a
+        grid twice as fine, which also holds the strikes (and their midpoints) of contracts too
+        short-dated for the regular step, then refined to the last digit.
     """
-    reprice = _Repricer(book)
-    grid = np.log1p(np.linspace(-PROFILE_HALF_WIDTH, PROFILE_HALF_WIDTH, PROFILE_LEVELS))
-    fine = _with_short_dated_strikes(grid, reprice)
-    zeros = _zeros(reprice, fine)
+    return _profile(StickyStrike(fold(book_terms(book))), book.spot, search=_SEARCH)
+
+
+def sticky_moneyness_profile(book: Book, smile: Smile) -> Profile:
+    """Re-price a book over spot +- 15 % with the smile moving along with spot.
+
+    Gamma is still Black's at the moved vol: the second derivative at a fixed smile, not the change
+    of a smile-adjusted delta. It equals `gamma_profile` at spot.
+
+    Parameters
+    ----------
+    book : Book
+        Contracts that count, not empty.
+    smile : Smile
+        One entry per contract of the book; NaN where its slice has no fit.
+
+    Returns
+    -------
+    Profile
+        As `gamma_profile`, zeros searched on the levels themselves (and short-dated strikes).
+    """
+    terms = book_terms(book)
+    starts = fold_starts(terms)
+    amount = np.add.reduceat(terms.amount, starts)
+    folded = Terms(terms.log_moneyness[starts], terms.total_vol[starts], amount)
+    repricing = StickyMoneyness(folded, smile.take(starts))
+    counts = (repricing.unfitted, repricing.floored)
+    return _profile(repricing, book.spot, search=1, sticky="moneyness", counts=counts)
+
+
+def _profile(
+    repricing: Repricing,
+    spot: float,
+    *,
+    search: int,
+    sticky: str = "strike",
+    counts: tuple[int, int] = (0, 0),
+) -> Profile:
+    start, step = grid()
+    fine = step / search
+    values = repricing.on_grid(start, fine, search * (PROFILE_LEVELS - 1) + 1)
+    zeros = zeros_between(repricing, points(start, fine, values.size), values)
+    u = points(start, step, PROFILE_LEVELS)
+    slopes = repricing.with_slopes(zeros)[1] if zeros.size else np.empty(0)
     return Profile(
-        spot=book.spot,
-        levels=book.spot * np.exp(grid),
-        gamma_usd_per_pct=reprice(grid),
-        crossings=book.spot * np.exp(zeros),
-        slopes=reprice.slope(zeros) if zeros.size else np.empty(0),
+        spot=spot,
+        levels=spot * np.exp(u),
+        gamma_usd_per_pct=np.exp(u) * values[::search],
+        crossings=spot * np.exp(zeros),
+        slopes=np.exp(zeros) * slopes * PER_PCT,  # the value itself is zero there
+        sticky=sticky,
+        unfitted_contracts=counts[0],
+        floored_contracts=counts[1],
     )
-
-
-def _with_short_dated_strikes(grid: Floats, reprice: _Repricer) -> Floats:
-    step = grid[-1] - grid[-2]
-    halves = np.sort(np.concatenate([grid, 0.5 * (grid[:-1] + grid[1:])]))
-    narrow = reprice.total < _WIDTH_PER_STEP * step
-    peaks = np.unique(reprice.strike_u[narrow])
-    peaks = peaks[(peaks > grid[0]) & (peaks < grid[-1])]
-    return np.unique(np.concatenate([halves, peaks, 0.5 * (peaks[:-1] + peaks[1:])]))
-
-
-def _zeros(reprice: _Repricer, u: Floats) -> Floats:
-    """Every sign change between neighbours of `u`, bisected together; exact zeros are kept."""
-    values = reprice(u)
-    sign = np.sign(values)
-    change = np.flatnonzero(sign[:-1] * sign[1:] < 0)
-    low, high, sign_low = u[change], u[change + 1], sign[change]
-    for _ in range(_BISECTIONS if change.size else 0):
-        middle = 0.5 * (low + high)
-        same = np.sign(reprice(middle)) == sign_low
-        low, high = np.where(same, middle, low), np.where(same, high, middle)
-    # A book that is empty, or zero over a stretch, has no isolated zero there to report
-    touching = (sign[1:-1] == 0) & (sign[:-2] * sign[2:] < 0)
-    return np.sort(np.concatenate([0.5 * (low + high), u[1:-1][touching]]))

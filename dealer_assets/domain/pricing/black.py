@@ -1,7 +1,8 @@
 """Black-76 prices and spot Greeks of European options, vectorised over contracts.
 
-Belongs here: closed-form price and Greeks. Does not belong here: solving for vol (`implied_vol`),
-choosing forwards (`domain/forward.py`), positions or dollars (`domain/exposure`).
+Belongs here: what a price and each Greek mean, and their units. Does not belong here: the
+arithmetic (`domain/kernels/greeks.py`), solving for vol (`implied_vol`), choosing forwards
+(`domain/forward.py`), positions or dollars (`domain/exposure`).
 
 Notation: `F` forward, `D` discount factor, `S` spot, `K` strike, `T` years, `sigma` vol. The carry
 is what the forward implies: ``F = S exp(b T)``, ``D = exp(-r T)``, and ``F``, ``D`` move with ``T``
@@ -16,21 +17,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dealer_assets.domain.conventions import DAYS_PER_YEAR, VOL_POINT
+from dealer_assets.domain.pricing.kernel_inputs import flatten
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-_INV_SQRT_2PI = 0.3989422804014327
-_RATE_POINT = 0.01
-
 
 @dataclass(frozen=True)
 class Greeks:
-    """Price and Greeks of n contracts, each a float64 array of shape (n,).
+    """Price and Greeks of n contracts, each a contiguous float64 array of shape (n,).
 
     NaN wherever an input is NaN, or vol or time is not positive: there a Greek is not defined, and
-    the caller says why by reason code.
+    the caller says why by reason code. The fields are in the order of the kernel's rows.
 
     Parameters
     ----------
@@ -52,6 +50,12 @@ class Greeks:
         Delta for one calendar day passing.
     volga : array
         Vega for +1 vol point.
+    speed : array
+        d gamma / d spot [1/USD^2].
+    zomma : array
+        Gamma for +1 vol point.
+    color : array
+        Gamma for one calendar day passing.
     """
 
     price: Floats
@@ -63,6 +67,9 @@ class Greeks:
     vanna: Floats
     charm: Floats
     volga: Floats
+    speed: Floats
+    zomma: Floats
+    color: Floats
 
 
 def black_price(
@@ -86,31 +93,25 @@ def black_price(
     Returns
     -------
     float64 array, shape (n,)
-        Discounted intrinsic value where ``T <= 0`` or ``sigma == 0``; NaN where an input is NaN or
-        the vol negative.
+        Discounted intrinsic value where ``T <= 0``, ``sigma == 0`` or a price is 0; NaN where an
+        input is NaN or infinite, or a price, the vol or the discount factor negative.
 
     Notes
     -----
     Source: Haug, section 1.1.3 (Black 1976).
     """
-    from scipy.special import ndtr  # 0.4 s of import, paid only where something is priced
+    from dealer_assets.domain.kernels.greeks import prices  # lazily: numba is slow to load
 
-    sign = np.where(is_call, 1.0, -1.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        total = sigma * np.sqrt(np.maximum(T, 0.0))
-        d1 = np.log(F / K) / total + 0.5 * total
-        d2 = d1 - total
-        value = D * sign * (F * ndtr(sign * d1) - K * ndtr(sign * d2))
-    intrinsic = D * np.maximum(sign * (F - K), 0.0)
-    price = np.where(total > 0.0, value, intrinsic)
-    bad = np.isnan(F + K + T + sigma + D) | (sigma < 0.0)
-    return np.asarray(np.where(bad, np.nan, price))
+    shape, (F, K, T, sigma, D), calls = flatten(F, K, T, sigma, D, is_call=is_call)
+    value = np.empty(calls.size)
+    prices(F, K, T, sigma, D, calls, value)
+    return value.reshape(shape)
 
 
 def black_greeks(
     F: Floats, K: Floats, *, S: Floats, T: Floats, sigma: Floats, D: Floats, is_call: Bools
 ) -> Greeks:
-    """Price and first- and second-order spot Greeks, in the units of `Greeks`.
+    """Price and spot Greeks up to the third order, in the units of `Greeks`.
 
     Parameters
     ----------
@@ -128,45 +129,17 @@ def black_greeks(
     Returns
     -------
     Greeks
-        NaN where `T` or `sigma` is not positive or any input is NaN; never raises on NaN.
+        NaN where any input is NaN, not positive, or beyond 1e-100 and 1e100; never raises on bad
+        numbers.
 
     Notes
     -----
-    Haug 2.1-2.7 with cost of carry ``b = ln(F/S)/T`` and rate ``r = -ln(D)/T``. Charm and theta are
-    for time *passing*, hence minus the derivative in `T`, over 365.
+    Haug 2.1-2.7 with cost of carry ``b = ln(F/S)/T`` and rate ``r = -ln(D)/T``. Charm, color and
+    theta are for time *passing*, hence minus the derivative in `T`, over 365.
     """
-    from scipy.special import ndtr
+    from dealer_assets.domain.kernels.greeks import ROWS, all_greeks
 
-    bad = ~((T > 0.0) & (sigma > 0.0) & (F > 0.0) & (K > 0.0) & (S > 0.0) & (D > 0.0))
-    F, K, S, T, D = (np.where(bad, np.nan, values) for values in (F, K, S, T, D))
-    sign = np.where(is_call, 1.0, -1.0)
-    root_t = np.sqrt(T)
-    total = sigma * root_t
-    d1 = np.log(F / K) / total + 0.5 * total
-    d2 = d1 - total
-    density = _INV_SQRT_2PI * np.exp(-0.5 * d1 * d1)
-    n1, n2 = ndtr(sign * d1), ndtr(sign * d2)
-    carry = np.log(F / S) / T
-    rate = -np.log(D) / T
-    growth = D * F / S  # exp((b - r) T)
-
-    delta = sign * growth * n1
-    gamma = growth * density / (S * total)
-    vega = S * growth * density * root_t
-    theta = (
-        -0.5 * S * growth * density * sigma / root_t
-        - (carry - rate) * S * delta
-        - sign * rate * K * D * n2
-    )
-    charm = -growth * density * (carry / total - 0.5 * d2 / T) - (carry - rate) * delta
-    return Greeks(
-        price=sign * D * (F * n1 - K * n2),
-        delta=delta,
-        gamma=gamma,
-        vega=vega * VOL_POINT,
-        theta=theta / DAYS_PER_YEAR,
-        rho=sign * K * T * D * n2 * _RATE_POINT,
-        vanna=-growth * density * d2 / sigma * VOL_POINT,
-        charm=charm / DAYS_PER_YEAR,
-        volga=vega * d1 * d2 / sigma * VOL_POINT * VOL_POINT,
-    )
+    shape, (F, K, S, T, sigma, D), calls = flatten(F, K, S, T, sigma, D, is_call=is_call)
+    rows = np.empty((len(ROWS), calls.size))
+    all_greeks(F, K, S, T, sigma, D, calls, rows)
+    return Greeks(*(row.reshape(shape) for row in rows))

@@ -1,0 +1,79 @@
+"""Surface assets: the fitted smiles, their quality, and the grid with Greeks.
+
+Belongs here: asset shells and what their pages show. Does not belong here: fitting
+(`domain/surface`) or drawing (`reports`).
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from dealer_assets import tables
+from dealer_assets.defs.lanes import Lane, Result, lane_assets
+from dealer_assets.domain.surface.quotes import chain_quotes
+from dealer_assets.domain.surface.rows import grid_of, quality_of, surface_of
+from dealer_assets.lake.refresh import PREVIOUS
+from dealer_assets.reports.pictures import markdown_image
+from dealer_assets.reports.surface_pictures import (
+    chosen,
+    greek_picture,
+    smile_picture,
+    smiles_of,
+    variance_picture,
+)
+from dealer_assets.reports.wording import surface_metadata
+
+_QUOTED = (tables.CHAIN_SNAPSHOTS, tables.CONTRACT_GREEKS)
+
+
+@lane_assets(tables.VOL_SURFACE, sources=_QUOTED, group="surface", kinds={"numpy"})
+def vol_surface(lane: Lane) -> Result:
+    """Arbitrage-free smiles of every expiry slice; an earlier fit stands in, flagged with age."""
+    done = lane.refresh(
+        lambda rows: surface_of(rows["chain_snapshots"], rows["contract_greeks"], rows[PREVIOUS]),
+        with_previous=True,
+    )
+    newest = lane.newest()
+    smiles = smiles_of(newest, chain_quotes(*(lane.newest(table) for table in _QUOTED)))
+    pictures = {
+        "smiles": smile_picture(chosen(smiles), title="Bid to ask, and the fitted smile"),
+        "total_variance": variance_picture(smiles, title="Total variance by expiry"),
+    }
+    shown = {name: dg.MetadataValue.md(markdown_image(png)) for name, png in pictures.items()}
+    return lane.result(done, shown)
+
+
+@lane_assets(
+    tables.SURFACE_QUALITY,
+    sources=(*_QUOTED, tables.VOL_SURFACE),
+    group="surface",
+    kinds={"numpy"},
+)
+def surface_quality(lane: Lane) -> Result:
+    """How well the surface describes its quotes; a blocking check stops exposures on a bad one."""
+    done = lane.refresh(
+        lambda rows: quality_of(
+            rows["chain_snapshots"], rows["contract_greeks"], rows["vol_surface"]
+        )
+    )
+    return lane.result(done, surface_metadata(lane.newest()))
+
+
+@lane_assets(tables.GREEK_SURFACE, sources=[tables.VOL_SURFACE], group="surface", kinds={"numpy"})
+def greek_surface(lane: Lane) -> Result:
+    """Vol and Greeks at constant maturities, by moneyness and by delta."""
+    done = lane.refresh(lambda rows: grid_of(rows["vol_surface"]))
+    newest = lane.newest()
+    return lane.result(
+        done,
+        {
+            greek: dg.MetadataValue.md(markdown_image(greek_picture(newest, greek)))
+            for greek in ("gamma", "vanna")
+        },
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Assets of this module, one per lane."""
+    return dg.Definitions(assets=[*vol_surface, *surface_quality, *greek_surface])

@@ -1,0 +1,748 @@
+"""The spline that is added to raw SVI: its least squares under no-arbitrage constraints.
+
+Belongs here: normal equations of the spline, separation of neighbouring expiries, the quadratic
+programme of one slice. Does not belong here: the base smile (`svi`), weights, choice of slices.
+
+The spline is linear in its coefficients, so that a slice is a convex quadratic programme: total
+variance above a floor and below a cap (calendar) is linear, and Durrleman's g >= 0 (butterfly) is
+linearised and repeated. Solver: the dual active-set method of Goldfarb and Idnani (1983), which
+starts from the unconstrained fit and is exact. Slices are numbered by ascending expiry.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dealer_assets.domain.kernels.compilation import inlined, kernel
+from dealer_assets.domain.kernels.elementary import log
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+SOFTNESS = 1e-10
+"""A broken constraint costs its squared size over twice this, in units of chi-square."""
+
+_TOLERANCE = 1e-9
+
+_G_OF_INTEREST = 1.0
+"""Butterfly conditions further from breaking than this are left out of a linearisation."""
+
+_NEAR = 0.5
+"""So are calendar bounds that the free fit keeps by this share of the total variance."""
+
+_ROOM = 48
+"""Constraints that may be active at once."""
+
+
+@inlined
+def _spline_row(
+    k: float, scale: float, origin: float, inverse: float, row: Floats, knots: int
+) -> int:
+    """Write value, slope and bend of the four splines over k; return the first one's number.
+
+    `row` has shape (12,): four values, four slopes, four bends. Splines that do not exist get 0.
+    """
+    y = k / scale
+    size = abs(y)
+    u = log(size + math.sqrt(size * size + 1.0))
+    u = u if y >= 0.0 else -u
+    x = (u - origin) * inverse
+    for j in range(12):
+        row[j] = 0.0
+    if not (x > -3.0 and x < knots):
+        return 0
+    cell = math.floor(x)
+    t = x - cell
+    o = 1.0 - t
+    rate = inverse / math.sqrt(k * k + scale * scale)
+    turn = -k / (k * k + scale * scale) * rate
+    row[0] = o * o * o / 6.0
+    row[1] = (4.0 - 6.0 * t * t + 3.0 * t * t * t) / 6.0
+    row[2] = (4.0 - 6.0 * o * o + 3.0 * o * o * o) / 6.0
+    row[3] = t * t * t / 6.0
+    s0 = -0.5 * o * o
+    s1 = t * (1.5 * t - 2.0)
+    s2 = -o * (1.5 * o - 2.0)
+    s3 = 0.5 * t * t
+    row[4] = s0 * rate
+    row[5] = s1 * rate
+    row[6] = s2 * rate
+    row[7] = s3 * rate
+    row[8] = o * rate * rate + s0 * turn
+    row[9] = (3.0 * t - 2.0) * rate * rate + s1 * turn
+    row[10] = (3.0 * o - 2.0) * rate * rate + s2 * turn
+    row[11] = t * rate * rate + s3 * turn
+    left = int(cell)
+    for j in range(4):
+        if left + j < 0 or left + j >= knots:
+            row[j] = 0.0
+            row[4 + j] = 0.0
+            row[8 + j] = 0.0
+    return left
+
+
+@inlined
+def _slot(left: int, j: int, knots: int) -> int:
+    """Return the number of a row's j-th spline, brought into range where its entry is 0 anyway."""
+    return min(max(left + j, 0), knots - 1)
+
+
+@kernel
+def normal_equations(
+    k: Floats,
+    residual: Floats,
+    weight: Floats,
+    first: Ints,
+    shape: Floats,
+    unit: Floats,
+    stiffness: float,
+    anchor: float,
+    inverse: Floats,
+    plain: Floats,
+) -> None:
+    """Fit every slice's spline without constraints.
+
+    Parameters
+    ----------
+    k, residual, weight : float64 array, shape (n,)
+        Log-moneyness, total variance minus the base's, root weight; sorted by slice.
+    first : int64 array, shape (m + 1,)
+        Quotes of slice i are ``first[i] : first[i + 1]``.
+    shape : float64 array, shape (m, 3)
+        scale, origin, 1 / spacing of each slice's knots.
+    unit : float64 array, shape (m, knots)
+        A coefficient is this times the unknown, so that unknowns are relative variances.
+    stiffness, anchor : float
+        Weight of squared second differences and of squares of the unknowns.
+    inverse : float64 array, shape (m, knots, knots)
+        Written: inverse of the normal matrix; zero for a slice whose base is NaN.
+    plain : float64 array, shape (m, knots)
+        Written: the unconstrained unknowns.
+    """
+    knots = unit.shape[1]
+    H = np.empty((knots, knots))
+    row = np.empty(12)
+    right = np.empty(knots)
+    for i in range(first.shape[0] - 1):
+        H[:, :] = 0.0
+        right[:] = 0.0
+        inverse[i, :, :] = 0.0
+        plain[i, :] = 0.0
+        if not math.isfinite(shape[i, 0] + shape[i, 1] + shape[i, 2]):
+            continue
+        for q in range(first[i], first[i + 1]):
+            left = _spline_row(k[q], shape[i, 0], shape[i, 1], shape[i, 2], row, knots)
+            for j in range(4):
+                a = _slot(left, j, knots)
+                row[j] *= weight[q] * unit[i, a]
+                right[a] += row[j] * weight[q] * residual[q]
+                for p in range(j + 1):
+                    H[a, _slot(left, p, knots)] += row[j] * row[p]
+        for j in range(knots):
+            H[j, j] += anchor
+            if 0 < j < knots - 1:
+                H[j - 1, j - 1] += stiffness
+                H[j, j] += 4.0 * stiffness
+                H[j + 1, j + 1] += stiffness
+                H[j, j - 1] -= 2.0 * stiffness
+                H[j + 1, j] -= 2.0 * stiffness
+                H[j + 1, j - 1] += stiffness
+        _invert(H, inverse[i])
+        for j in range(knots):
+            total = 0.0
+            for p in range(knots):
+                total += inverse[i, j, p] * right[p]
+            plain[i, j] = total
+
+
+@inlined
+def _invert(H: Floats, out: Floats) -> None:
+    """Inverse of a positive definite matrix given by its lower triangle, which is overwritten."""
+    n = H.shape[0]
+    for i in range(n):
+        for j in range(max(i - 3, 0), i + 1):  # the band of a cubic spline
+            total = H[i, j]
+            for q in range(max(i - 3, 0), j):
+                total -= H[i, q] * H[j, q]
+            H[i, j] = math.sqrt(total) if i == j else total / H[j, j]
+    for c in range(n):
+        for i in range(n):
+            total = 1.0 if i == c else 0.0
+            for q in range(max(i - 3, 0), i):
+                total -= H[i, q] * out[c, q]
+            out[c, i] = total / H[i, i]
+        for i in range(n - 1, -1, -1):
+            total = out[c, i]
+            for q in range(i + 1, min(i + 4, n)):
+                total -= H[q, i] * out[c, q]
+            out[c, i] = total / H[i, i]
+
+
+@kernel
+def separate(w: Floats, precision: Floats, cap_share: float, floor: Floats, cap: Floats) -> None:
+    """Set between neighbouring expiries a boundary that neither may cross.
+
+    At each k the total variances are first made non-decreasing by weighted isotonic regression
+    (pool adjacent violators); the boundary of two neighbours is the precision-weighted mean of
+    their two values, so that the less certain slice moves more.
+
+    Parameters
+    ----------
+    w, precision : float64 array, shape (m, n)
+        Total variance and inverse squared half-spread, per slice and k; NaN outside a slice's
+        domain, where the slice takes no part.
+    cap_share : float
+        Relative gap kept between a floor and the cap beneath it.
+    floor, cap : float64 array, shape (m, n)
+        Written: bounds of w; -inf and inf where there is none.
+    """
+    m, n = w.shape
+    value = np.empty(m)
+    weight = np.empty(m)
+    count = np.empty(m, np.int64)
+    member = np.empty(m, np.int64)
+    level = np.empty(m)
+    for g in range(n):
+        blocks = 0
+        members = 0
+        for i in range(m):
+            floor[i, g] = -np.inf
+            cap[i, g] = np.inf
+            if not math.isfinite(w[i, g]):
+                continue
+            member[members] = i
+            members += 1
+            value[blocks] = w[i, g]
+            weight[blocks] = precision[i, g]
+            count[blocks] = 1
+            blocks += 1
+            while blocks > 1 and value[blocks - 2] > value[blocks - 1]:
+                a = weight[blocks - 2]
+                b = weight[blocks - 1]
+                value[blocks - 2] = (a * value[blocks - 2] + b * value[blocks - 1]) / (a + b)
+                weight[blocks - 2] = a + b
+                count[blocks - 2] += count[blocks - 1]
+                blocks -= 1
+        at = 0
+        for b in range(blocks):
+            for _ in range(count[b]):
+                level[at] = value[b]
+                at += 1
+        for q in range(1, members):
+            a = precision[member[q - 1], g]
+            b = precision[member[q], g]
+            boundary = (a * level[q - 1] + b * level[q]) / (a + b)
+            cap[member[q - 1], g] = boundary * (1.0 - cap_share)
+            floor[member[q], g] = boundary * (1.0 + cap_share)
+
+
+@inlined
+def _most_broken(
+    start: Ints, rows: Floats, bound: Floats, size: int, x: Floats, busy: Bools
+) -> int:
+    """Return the free row that x misses by most, -1 when it keeps all."""
+    worst = -1
+    most = _TOLERANCE
+    for r in range(size):
+        gap = bound[r]
+        for j in range(4):
+            gap -= rows[r, j] * x[start[r] + j]
+        if gap > most and not busy[r]:
+            most = gap
+            worst = r
+    return worst
+
+
+@inlined
+def _dot(row: Floats, vector: Floats, start: int) -> float:
+    total = 0.0
+    for j in range(4):
+        total += row[j] * vector[start + j]
+    return total
+
+
+@inlined
+def _drop(active: Ints, dual: Floats, image: Floats, gram: Floats, out: int, held: int) -> None:
+    """Close the gap that active row number `out` leaves; `held` remain."""
+    for q in range(out, held):
+        active[q] = active[q + 1]
+        dual[q] = dual[q + 1]
+        for i in range(image.shape[1]):
+            image[q, i] = image[q + 1, i]
+        for p in range(q + 1):
+            gram[q, p] = gram[q + 1, p if p < out else p + 1]
+
+
+@inlined
+def _add(
+    start: Ints,
+    rows: Floats,
+    active: Ints,
+    image: Floats,
+    gram: Floats,
+    held: int,
+    row: int,
+    v: Floats,
+) -> None:
+    """Make a row active, as number `held`; v is H^-1 times it."""
+    active[held] = row
+    for i in range(image.shape[1]):
+        image[held, i] = v[i]
+    for q in range(held + 1):
+        gram[held, q] = _dot(rows[active[q]], v, start[active[q]])
+    gram[held, held] += SOFTNESS
+
+
+@inlined
+def _step_along(
+    x: Floats,
+    z: Floats,
+    v: Floats,
+    image: Floats,
+    shares: Floats,
+    dual: Floats,
+    held: int,
+    gap: float,
+    row: Floats,
+    start: int,
+) -> tuple[float, int]:
+    """Move towards a row as far as multipliers allow; return the step and which one became 0."""
+    n = x.shape[0]
+    for i in range(n):
+        z[i] = v[i]
+    for q in range(held):
+        for i in range(n):
+            z[i] -= shares[q] * image[q, i]
+    step = max(gap, 0.0) / (max(_dot(row, z, start), 0.0) + SOFTNESS)
+    out = -1
+    for q in range(held):
+        if shares[q] > 0.0 and dual[q] < step * shares[q]:
+            step = dual[q] / shares[q]
+            out = q
+    for i in range(n):
+        x[i] += step * z[i]
+    for q in range(held):
+        dual[q] = max(dual[q] - step * shares[q], 0.0)
+    return step, out
+
+
+@inlined
+def _programme(
+    inverse: Floats,
+    start: Ints,
+    rows: Floats,
+    bound: Floats,
+    size: int,
+    x: Floats,
+    active: Ints,
+    dual: Floats,
+    busy: Bools,
+    scratch: Floats,
+    image: Floats,
+    gram: Floats,
+    factor: Floats,
+) -> bool:
+    """Move x, the unconstrained minimum, to the constrained one; False when it does not get there.
+
+    Goldfarb and Idnani: always add the most violated row, move along the dual, drop rows whose
+    multiplier reaches zero. Rows are ``rows[r] . x[start[r] : start[r] + 4] >= bound[r]``, each
+    with a slack that costs ``slack^2 / (2 SOFTNESS)``: rows that contradict each other or nearly
+    repeat each other then have a solution too.
+    """
+    n = x.shape[0]
+    held = 0
+    for r in range(size):
+        busy[r] = False
+    z = scratch[0]
+    v = scratch[1]
+    shares = scratch[2]
+    for _ in range(20 * n):
+        row = _most_broken(start, rows, bound, size, x, busy)
+        if row < 0:
+            return True
+        for i in range(n):
+            v[i] = _dot(rows[row], inverse[i], start[row])
+        multiplier = 0.0
+        out = 0
+        while out >= 0:
+            _shares(start, rows, active, held, v, gram, factor, shares)
+            gap = bound[row] - SOFTNESS * multiplier - _dot(rows[row], x, start[row])
+            step, out = _step_along(x, z, v, image, shares, dual, held, gap, rows[row], start[row])
+            multiplier += step
+            if out >= 0:
+                busy[active[out]] = False
+                held -= 1
+                _drop(active, dual, image, gram, out, held)
+        if held == active.shape[0]:
+            return False
+        busy[row] = True
+        _add(start, rows, active, image, gram, held, row, v)
+        dual[held] = multiplier
+        held += 1
+    return False
+
+
+@inlined
+def _shares(
+    start: Ints,
+    rows: Floats,
+    active: Ints,
+    held: int,
+    v: Floats,
+    gram: Floats,
+    factor: Floats,
+    out: Floats,
+) -> None:
+    """Solve (N H^-1 N' + SOFTNESS) out = N v for the active rows N; `gram` is that matrix."""
+    for i in range(held):
+        a = active[i]
+        right = 0.0
+        for j in range(4):
+            right += rows[a, j] * v[start[a] + j]
+        for j in range(i + 1):
+            total = gram[i, j]
+            for q in range(j):
+                total -= factor[i, q] * factor[j, q]
+            factor[i, j] = math.sqrt(max(total, 0.5 * SOFTNESS)) if i == j else total / factor[j, j]
+        for q in range(i):
+            right -= factor[i, q] * out[q]
+        out[i] = right / factor[i, i]
+    for i in range(held - 1, -1, -1):
+        total = out[i]
+        for q in range(i + 1, held):
+            total -= factor[q, i] * out[q]
+        out[i] = total / factor[i, i]
+
+
+@kernel
+def tabulate(k: Floats, shape: Floats, knots: int, table: Floats, left: Ints) -> None:
+    """Values of the splines, and their derivatives, at given points.
+
+    Parameters
+    ----------
+    k : float64 array, shape (m, n)
+        Points per slice.
+    shape : float64 array, shape (m, 3)
+        As in `normal_equations`.
+    knots : int
+        Number of splines.
+    table : float64 array, shape (m, n, 4) or (m, n, 12)
+        Written: four values, and in the wider one four slopes and four bends.
+    left : int64 array, shape (m, n)
+        Written: number of the first of the four splines; it may be negative.
+    """
+    row = np.empty(12)
+    width = table.shape[2]
+    for i in range(k.shape[0]):
+        for g in range(k.shape[1]):
+            left[i, g] = _spline_row(k[i, g], shape[i, 0], shape[i, 1], shape[i, 2], row, knots)
+            for j in range(width):
+                table[i, g, j] = row[j]
+
+
+@inlined
+def _limits(w: Floats, i: int, bounds: Floats, gap: float, limits: Floats) -> None:
+    """Floor and cap of slice i: given, or the nearest earlier and later expiry known there."""
+    for g in range(w.shape[1]):
+        limits[0, g] = -np.inf
+        limits[1, g] = np.inf
+        if not math.isfinite(w[i, g]):
+            continue
+        if bounds.shape[1] > 0:
+            limits[0, g] = bounds[0, i, g]
+            limits[1, g] = bounds[1, i, g]
+            continue
+        q = i - 1
+        while q >= 0 and not math.isfinite(w[q, g]):
+            q -= 1
+        limits[0, g] = w[q, g] * (1.0 + gap) if q >= 0 else -np.inf
+        q = i + 1
+        while q < w.shape[0] and not math.isfinite(w[q, g]):
+            q += 1
+        limits[1, g] = w[q, g] * (1.0 - gap) if q < w.shape[0] else np.inf
+
+
+@inlined
+def _durrleman_rows(
+    i: int,
+    k: Floats,
+    base: Floats,
+    table: Floats,
+    left: Ints,
+    unit: Floats,
+    x: Floats,
+    margin: float,
+    rows: Floats,
+    start: Ints,
+    bound: Floats,
+    size: int,
+) -> tuple[int, float]:
+    """Append the linearised butterfly conditions at x; return the rows' number and the least g."""
+    knots = x.shape[0]
+    least = np.inf
+    for g in range(k.shape[1]):
+        value = base[0, i, g]
+        s = base[1, i, g]
+        bend = base[2, i, g]
+        for j in range(4):
+            a = _slot(left[i, g], j, knots)
+            q = unit[i, a] * x[a]
+            value += table[i, g, j] * q
+            s += table[i, g, 4 + j] * q
+            bend += table[i, g, 8 + j] * q
+        w = max(value, 0.02 * base[0, i, g])
+        half = 1.0 - 0.5 * k[i, g] * s / w
+        value = half * half - 0.25 * s * s * (1.0 / w + 0.25) + 0.5 * bend
+        least = min(least, value)
+        if value > _G_OF_INTEREST:
+            continue
+        by_w = (half * k[i, g] * s + 0.25 * s * s) / (w * w)
+        by_s = -half * k[i, g] / w - 0.5 * s * (1.0 / w + 0.25)
+        home = min(max(left[i, g], 0), knots - 4)
+        start[size] = home
+        bound[size] = margin - value
+        for j in range(4):
+            rows[size, j] = 0.0
+        for j in range(4):
+            a = left[i, g] + j
+            if a >= 0 and a < knots:
+                q = unit[i, a] * (
+                    by_w * table[i, g, j] + by_s * table[i, g, 4 + j] + 0.5 * table[i, g, 8 + j]
+                )
+                rows[size, a - home] = q
+                bound[size] += q * x[a]
+        size += 1
+    return size, least
+
+
+@inlined
+def _calendar_rows(
+    i: int,
+    base: Floats,
+    limits: Floats,
+    table: Floats,
+    left: Ints,
+    unit: Floats,
+    plain: Floats,
+    rows: Floats,
+    start: Ints,
+    bound: Floats,
+) -> tuple[int, bool]:
+    """Write the calendar bounds near which the free fit is; return their number and if it holds."""
+    knots = plain.shape[1]
+    size = 0
+    holds = True
+    for g in range(base.shape[1]):
+        low = limits[0, g]
+        high = limits[1, g]
+        if not (low > -np.inf or high < np.inf):
+            continue
+        worth = base[i, g]
+        value = worth
+        for j in range(4):
+            a = _slot(left[i, g], j, knots)
+            value += table[i, g, j] * unit[i, a] * plain[i, a]
+        home = min(max(left[i, g], 0), knots - 4)
+        if low > -np.inf and value - low < _NEAR * worth:
+            _put(rows, start, size, home, left[i, g], table[i, g], unit[i], 1.0 / worth, knots)
+            bound[size] = (low - worth) / worth
+            holds = holds and value >= low
+            size += 1
+        if high < np.inf and high - value < _NEAR * worth:
+            _put(rows, start, size, home, left[i, g], table[i, g], unit[i], -1.0 / worth, knots)
+            bound[size] = (worth - high) / worth
+            holds = holds and value <= high
+            size += 1
+    return size, holds
+
+
+@inlined
+def _settle(
+    i: int, base: Floats, table: Floats, left: Ints, unit: Floats, x: Floats, w: Floats
+) -> None:
+    """Write slice i's total variance at the shared points of its domain."""
+    for g in range(w.shape[1]):
+        if math.isfinite(w[i, g]):
+            value = base[i, g]
+            for j in range(4):
+                a = _slot(left[i, g], j, x.shape[0])
+                value += table[i, g, j] * unit[i, a] * x[a]
+            w[i, g] = value
+
+
+@kernel
+def constrain(
+    order: Ints,
+    bounds: Floats,
+    inverse: Floats,
+    plain: Floats,
+    unit: Floats,
+    k: Floats,
+    base: Floats,
+    table: Floats,
+    left: Ints,
+    shared_base: Floats,
+    shared_table: Floats,
+    shared_left: Ints,
+    w: Floats,
+    margin: float,
+    gap: float,
+    max_rounds: int,
+    unknowns: Floats,
+) -> None:
+    """Solve slices' quadratic programmes one after the other.
+
+    Parameters
+    ----------
+    order : int64 array, shape (q,)
+        Slices to solve, in this order; the others keep their unknowns.
+    bounds : float64 array, shape (2, m, c) or (2, 0, 0)
+        Floor and cap of total variance at the shared points, from `separate`; when empty, the
+        other slices' current total variances bound each slice.
+    inverse, plain, unit
+        As in `normal_equations`.
+    k : float64 array, shape (m, n)
+        Points at which the butterfly condition is imposed.
+    base : float64 array, shape (3, m, n)
+        Base total variance and its two derivatives there.
+    table, left
+        Of `tabulate` at `k`, 12 wide.
+    shared_base : float64 array, shape (m, c)
+        Base total variance at the shared points.
+    shared_table, shared_left
+        Of `tabulate` at the shared points, 4 wide.
+    w : float64 array, shape (m, c)
+        Read and written: total variance there; NaN outside a slice's domain.
+    margin : float
+        Least value asked of Durrleman's g; half of it is enough.
+    gap : float
+        Relative distance kept from the other slices.
+    max_rounds : int
+        Linearisations per slice.
+    unknowns : float64 array, shape (m, knots)
+        Read and written: start and solution.
+    """
+    n = k.shape[1]
+    c = w.shape[1]
+    knots = unit.shape[1]
+    most = n + 2 * c
+    start = np.empty(most, np.int64)
+    rows = np.empty((most, 4))
+    bound = np.empty(most)
+    busy = np.empty(most, np.bool_)
+    active = np.empty(_ROOM, np.int64)
+    dual = np.empty(_ROOM)
+    scratch = np.empty((3, max(knots, _ROOM)))
+    gram = np.empty((_ROOM, _ROOM))
+    factor = np.empty((_ROOM, _ROOM))
+    image = np.empty((_ROOM, knots))
+    limits = np.empty((2, c))
+    x = np.empty(knots)
+    for o in range(order.shape[0]):
+        i = order[o]
+        _limits(w, i, bounds, gap, limits)
+        fixed, holds = _calendar_rows(
+            i, shared_base, limits, shared_table, shared_left, unit, plain, rows, start, bound
+        )
+        for j in range(knots):
+            x[j] = plain[i, j]
+        size, least = _durrleman_rows(
+            i, k, base, table, left, unit, x, margin, rows, start, bound, fixed
+        )
+        if not (holds and least >= 0.5 * margin):
+            for j in range(knots):
+                x[j] = unknowns[i, j]
+            for turn in range(max_rounds):
+                size, least = _durrleman_rows(
+                    i, k, base, table, left, unit, x, margin, rows, start, bound, fixed
+                )
+                if turn > 0 and least >= 0.5 * margin:
+                    break
+                for j in range(knots):
+                    x[j] = plain[i, j]
+                _programme(
+                    inverse[i],
+                    start,
+                    rows,
+                    bound,
+                    size,
+                    x,
+                    active,
+                    dual,
+                    busy,
+                    scratch,
+                    image,
+                    gram,
+                    factor,
+                )
+        for j in range(knots):
+            unknowns[i, j] = x[j]
+        _settle(i, shared_base, shared_table, shared_left, unit, x, w)
+
+
+@inlined
+def _put(
+    rows: Floats,
+    start: Ints,
+    at: int,
+    home: int,
+    left: int,
+    splines: Floats,
+    unit: Floats,
+    factor: float,
+    knots: int,
+) -> None:
+    """Write a row of values, in which splines that do not exist are left out."""
+    start[at] = home
+    for j in range(4):
+        rows[at, j] = 0.0
+    for j in range(4):
+        a = left + j
+        if a >= 0 and a < knots:
+            rows[at, a - home] = factor * splines[j] * unit[a]
+
+
+def warm() -> None:
+    """Compile every kernel of this file on tiny arrays."""
+    knots, points = 6, 5
+    k = np.linspace(-0.2, 0.2, points)
+    shape = np.array([[0.1, -1.4, 1.0]])
+    unit = np.full((1, knots), 0.01)
+    inverse, plain = np.empty((1, knots, knots)), np.empty((1, knots))
+    first = np.array([0, points], np.int64)
+    normal_equations(
+        k, np.zeros(points), np.ones(points), first, shape, unit, 1.0, 1.0, inverse, plain
+    )
+    grid = k.reshape(1, points).copy()
+    table, narrow = np.empty((1, points, 12)), np.empty((1, points, 4))
+    left = np.empty((1, points), np.int64)
+    tabulate(grid, shape, knots, table, left)
+    tabulate(grid, shape, knots, narrow, left)
+    w = np.full((1, points), 0.01)
+    bounds = np.empty((2, 1, points))
+    separate(w, np.ones((1, points)), 0.0, bounds[0], bounds[1])
+    base = np.zeros((3, 1, points))
+    base[0] = 0.01
+    constrain(
+        np.zeros(1, np.int64),
+        bounds,
+        inverse,
+        plain,
+        unit,
+        grid,
+        base,
+        table,
+        left,
+        base[0].copy(),
+        narrow,
+        left,
+        w,
+        1e-3,
+        1e-4,
+        1,
+        plain.copy(),
+    )

@@ -1,0 +1,1 @@
+"""The volatility surface of one snapshot: fit, fallbacks, arbitrage, metrics, grid, quality."""

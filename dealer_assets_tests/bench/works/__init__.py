@@ -1,0 +1,29 @@
+"""The kinds of work, in the page's order."""
+
+from collections.abc import Callable
+
+from dealer_assets_tests.bench.report import Section
+from dealer_assets_tests.bench.works import (
+    american,
+    greeks,
+    implied_vol,
+    profile,
+    startup,
+    surface,
+    whole_chain,
+)
+from dealer_assets_tests.bench.works.field import Size
+
+Work = Callable[[Size], tuple[Section, list[tuple[str, str]]]]
+
+WORKS: dict[str, Work] = {
+    "iv": implied_vol.run,
+    "greeks": greeks.run,
+    "profile": profile.run,
+    "surface": surface.run,
+    "american": american.run,
+    "chain": whole_chain.run,
+    "startup": startup.run,
+}
+
+__all__ = ["WORKS", "Size", "Work"]
