@@ -21,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from dealer_assets.errors import BadInputError, DealerError
 
 if TYPE_CHECKING:
+    from dealer_assets.ingest import Outcome
     from dealer_assets.runner import Run
 
 REFUSED, QUARANTINED = 1, 3
@@ -145,7 +146,7 @@ def import_(
     from dealer_assets.reports.terminal import outcomes_view
     from dealer_assets.settings import settings
 
-    outcomes = []
+    outcomes: list[Outcome] = []
     lake = lake_of(settings())
     with _progress() as progress:
         task = progress.add_task("importing", total=len(files))

@@ -121,6 +121,7 @@ def _share(
         kind=kind,
         calendar="XNYS",
         roots=(Root(symbol, "pm", "american", 100.0),),
+        prices_early_exercise=True,
         has_daily_expiries=daily,
         vendor_symbols={"cboe": symbol, "polygon": symbol},
         header_names=header_names,

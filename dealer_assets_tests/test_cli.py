@@ -10,6 +10,26 @@ from typer.testing import CliRunner, Result
 
 from dealer_assets.cli import app, main
 
+BAND = {
+    "flip_lo",
+    "flip_median",
+    "flip_hi",
+    "flip_pct",
+    "convention_lo",
+    "convention_hi",
+    "oi_age_lo",
+    "oi_age_hi",
+    "sticky_moneyness",
+    "sticky_moneyness_lo",
+    "sticky_moneyness_hi",
+    "net_gamma_lo_usd_per_pct",
+    "net_gamma_hi_usd_per_pct",
+    "call_wall_stability",
+    "put_wall_stability",
+    "forwards_settled_share",
+    "vols_settled_share",
+    "resamples",
+}
 KEYS = {
     "underlying",
     "session_date",
@@ -29,6 +49,8 @@ KEYS = {
     "net_charm_exposure_usd_per_day",
     "net_volga_exposure_usd_per_vol_pt2",
     "flip",
+    "band",
+    "expected_move",
     "walls",
     "zero_dte_share",
     "expiries",
@@ -70,6 +92,8 @@ def test_levels_json_has_the_documented_keys(chain_file: Path) -> None:
     assert set(document) == KEYS
     assert set(document["walls"]) == WALLS
     assert set(document["flip"]) == {"price", "status", "pct", "all", "slopes"}
+    assert set(document["band"]) == BAND
+    assert set(document["expected_move"]) == {"straddle_usd", "vol_365_usd", "vol_252_usd"}
     assert document["underlying"] == "SPX"
     assert document["as_of"] == "2023-05-19T20:15:00+00:00"
     assert document["spot"] == 4000.0

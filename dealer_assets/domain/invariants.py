@@ -229,8 +229,12 @@ def _forwards_told(rows: pa.Table, _: Underlying) -> Verdict:
 
 
 def _band_ordered(rows: pa.Table, _: Underlying) -> Verdict:
-    low, high = floats(rows, "flip_lo"), floats(rows, "flip_hi")
-    wrong = int(np.sum(low > high))
+    pairs = (
+        ("flip_lo", "flip_hi"),
+        ("flip_convention_lo", "flip_convention_hi"),
+        ("net_gamma_lo_usd_per_pct", "net_gamma_hi_usd_per_pct"),
+    )
+    wrong = sum(int(np.sum(floats(rows, lo) > floats(rows, hi))) for lo, hi in pairs)
     return Verdict(wrong == 0, f"expected lo <= hi, found {wrong} bands reversed", {"n": wrong})
 
 

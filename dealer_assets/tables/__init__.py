@@ -12,76 +12,53 @@ never the time of computation, so that a rerun writes the same bytes.
 from __future__ import annotations
 
 from dealer_assets.tables.base import (
-    CONTRACT,
-    EXERCISES,
-    FLIP_STATUSES,
-    FORWARD_METHODS,
-    FORWARD_QUALITIES,
-    ID,
-    INSTANT,
-    IV_REASONS,
-    IV_SOURCES,
-    MODELS,
-    PRICING_MODELS,
-    RATE_SOURCES,
-    RIGHTS,
-    SETTLEMENTS,
-    SPOT_SOURCES,
-    Column,
-    PartKind,
-    Table,
+    CONTRACT as CONTRACT,
+    EXERCISES as EXERCISES,
+    FLIP_STATUSES as FLIP_STATUSES,
+    FORWARD_METHODS as FORWARD_METHODS,
+    FORWARD_QUALITIES as FORWARD_QUALITIES,
+    ID as ID,
+    INSTANT as INSTANT,
+    IV_REASONS as IV_REASONS,
+    IV_SOURCES as IV_SOURCES,
+    MODELS as MODELS,
+    PRICING_MODELS as PRICING_MODELS,
+    RATE_SOURCES as RATE_SOURCES,
+    RIGHTS as RIGHTS,
+    SETTLEMENTS as SETTLEMENTS,
+    SPOT_SOURCES as SPOT_SOURCES,
+    Column as Column,
+    PartKind as PartKind,
+    Table as Table,
 )
-from dealer_assets.tables.chains import CHAIN_SNAPSHOTS, CHAIN_SOURCES, REJECTED_ROWS
+from dealer_assets.tables.chains import (
+    CHAIN_SNAPSHOTS as CHAIN_SNAPSHOTS,
+    CHAIN_SOURCES as CHAIN_SOURCES,
+    REJECTED_ROWS as REJECTED_ROWS,
+)
 from dealer_assets.tables.exposure import (
-    DEALER_EXPOSURE,
-    EXPOSURE_LEVELS,
-    GAMMA_PROFILE,
-    LEVEL_BAND,
-    SCENARIO_GRID,
+    DEALER_EXPOSURE as DEALER_EXPOSURE,
+    EXPOSURE_LEVELS as EXPOSURE_LEVELS,
+    GAMMA_PROFILE as GAMMA_PROFILE,
+    LEVEL_BAND as LEVEL_BAND,
+    SCENARIO_GRID as SCENARIO_GRID,
 )
-from dealer_assets.tables.history import DAILY_HISTORY, VOLUME_DELTAS
-from dealer_assets.tables.pricing import CONTRACT_GREEKS, FORWARDS
-from dealer_assets.tables.rates import TREASURY_CURVE
-from dealer_assets.tables.surface import GREEK_SURFACE, SURFACE_QUALITY, VOL_SURFACE
-
-__all__ = [
-    "CHAIN_SNAPSHOTS",
-    "CHAIN_SOURCES",
-    "CONTRACT",
-    "CONTRACT_GREEKS",
-    "DAILY_HISTORY",
-    "DEALER_EXPOSURE",
-    "EXERCISES",
-    "EXPOSURE_LEVELS",
-    "FLIP_STATUSES",
-    "FORWARDS",
-    "FORWARD_METHODS",
-    "FORWARD_QUALITIES",
-    "GAMMA_PROFILE",
-    "GREEK_SURFACE",
-    "ID",
-    "INSTANT",
-    "IV_REASONS",
-    "IV_SOURCES",
-    "LEVEL_BAND",
-    "MODELS",
-    "PRICING_MODELS",
-    "RATE_SOURCES",
-    "REJECTED_ROWS",
-    "RIGHTS",
-    "SCENARIO_GRID",
-    "SETTLEMENTS",
-    "SPOT_SOURCES",
-    "SURFACE_QUALITY",
-    "TABLES",
-    "TREASURY_CURVE",
-    "VOLUME_DELTAS",
-    "VOL_SURFACE",
-    "Column",
-    "PartKind",
-    "Table",
-    "table",
-]
+from dealer_assets.tables.history import (
+    DAILY_HISTORY as DAILY_HISTORY,
+    VOLUME_DELTAS as VOLUME_DELTAS,
+)
+from dealer_assets.tables.pricing import (
+    CONTRACT_GREEKS as CONTRACT_GREEKS,
+    FORWARDS as FORWARDS,
+)
+from dealer_assets.tables.rates import (
+    TREASURY_CURVE as TREASURY_CURVE,
+)
+from dealer_assets.tables.surface import (
+    GREEK_SURFACE as GREEK_SURFACE,
+    SURFACE_QUALITY as SURFACE_QUALITY,
+    VOL_SURFACE as VOL_SURFACE,
+)
 
 TABLES: tuple[Table, ...] = (
     CHAIN_SNAPSHOTS,

@@ -8,14 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from dealer_assets.domain.conventions import SECONDS_PER_YEAR
 from dealer_assets.domain.forward import Pairs, fit_slices
 from dealer_assets.domain.kernels import american, american_boundary, american_greeks
 from dealer_assets.domain.pricing.american import (
     ExerciseRegime,
+    american_greeks as greeks_of,
     american_implied_vol,
     american_price,
     early_exercise_premium,
@@ -23,7 +23,6 @@ from dealer_assets.domain.pricing.american import (
     european_parity,
     exercise_regime,
 )
-from dealer_assets.domain.pricing.american import american_greeks as greeks_of
 from dealer_assets.domain.pricing.black import Greeks, black_greeks, black_price
 from dealer_assets.domain.pricing.implied_vol import IvReason, implied_vol
 from dealer_assets.domain.rates import curve_from_par

@@ -5,8 +5,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 import QuantLib
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from dealer_assets.domain.conventions import DAYS_PER_YEAR, VOL_POINT
 from dealer_assets.domain.kernels.greeks import PER_DAY, POINT, ROWS, all_greeks, prices

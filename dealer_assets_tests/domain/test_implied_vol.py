@@ -5,8 +5,7 @@ import math
 import mpmath as mp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from dealer_assets.domain.kernels import implied_vol as kernel
 from dealer_assets.domain.pricing.black import black_price

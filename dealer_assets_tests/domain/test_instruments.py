@@ -4,8 +4,7 @@ import contextlib
 from datetime import date
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from dealer_assets.domain.instruments import Contract, parse_deribit, parse_osi
 from dealer_assets.errors import BadInputError

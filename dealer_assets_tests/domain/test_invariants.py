@@ -8,10 +8,13 @@ import pyarrow.compute as pc
 import pytest
 
 from dealer_assets import tables
-from dealer_assets.domain.exposure.snapshot import expose
+from dealer_assets.domain.exposure.fitted import fitted_of
+from dealer_assets.domain.exposure.snapshot import band_of, expose, scenarios_of
 from dealer_assets.domain.history import daily_history, volume_deltas
 from dealer_assets.domain.invariants import INVARIANTS
 from dealer_assets.domain.pricing.chain import price_chain
+from dealer_assets.domain.pricing.slices import forwards_of
+from dealer_assets.domain.surface.rows import grid_of, quality_of, surface_of
 from dealer_assets.underlyings import underlying
 from dealer_assets_tests.domain.synthetic import EVENT_AT, chain, whole_chain
 
@@ -25,12 +28,22 @@ def traded_chain(event_at=EVENT_AT, **fields):
 
 def tables_of(rows):
     """Every table of one snapshot, by name."""
-    priced = price_chain(rows)
-    exposure = expose(rows, priced, model="naive")
+    forwards = forwards_of(rows, curve=None)
+    priced = price_chain(rows, forwards)
+    surface = surface_of(rows, priced, tables.VOL_SURFACE.schema.empty_table())
+    quality = quality_of(rows, priced, surface)
+    fitted = fitted_of(forwards, surface, quality)
+    exposure = expose(rows, priced, model="naive", market=fitted)
     deltas = volume_deltas(rows)
     return {
         tables.CHAIN_SNAPSHOTS.name: rows,
+        tables.FORWARDS.name: forwards,
         tables.CONTRACT_GREEKS.name: priced,
+        tables.VOL_SURFACE.name: surface,
+        tables.SURFACE_QUALITY.name: quality,
+        tables.GREEK_SURFACE.name: grid_of(surface),
+        tables.LEVEL_BAND.name: band_of(rows, priced, model="naive", market=fitted),
+        tables.SCENARIO_GRID.name: scenarios_of(priced, model="naive"),
         tables.DEALER_EXPOSURE.name: exposure.exposure_table,
         tables.EXPOSURE_LEVELS.name: exposure.levels,
         tables.GAMMA_PROFILE.name: exposure.profile_table,
@@ -88,7 +101,21 @@ FAULTS = {
         rows, "forward_residual", [1.5] * rows.num_rows
     ),
     ("contract_greeks", "gamma_not_negative"): lambda rows: scaled(rows, "gamma", -1.0, 1e-3),
+    ("forwards", "forwards_told"): lambda rows: replaced(
+        rows, "quality", ["parity_broken"] * rows.num_rows
+    ),
+    ("vol_surface", "no_butterfly_arbitrage"): lambda rows: scaled(
+        rows, "butterfly_slack", -1.0, 0.1
+    ),
+    ("vol_surface", "no_calendar_arbitrage"): lambda rows: replaced(
+        rows, "calendar_slack", [-1e-3] * rows.num_rows
+    ),
+    ("surface_quality", "surface_sound"): lambda rows: replaced(rows, "is_sound", [False]),
+    ("greek_surface", "gamma_not_negative"): lambda rows: scaled(rows, "gamma", -1.0, 1e-3),
+    ("level_band", "base_is_ours"): lambda rows: rows.filter(pc.not_equal(rows["axis"], "base")),
+    ("scenario_grid", "flow_adds_up"): lambda rows: scaled(rows, "gamma_flow_usd", 1.001),
     ("dealer_exposure", "exposures_finite"): nan_exposure,
+    ("exposure_levels", "band_ordered"): lambda rows: scaled(rows, "net_gamma_lo_usd_per_pct", 2.0),
     ("exposure_levels", "net_is_sum"): lambda rows: scaled(
         rows, "net_gamma_exposure_usd_per_pct", 1.001
     ),

@@ -5,6 +5,7 @@ import pytest
 
 from dealer_assets import tables
 from dealer_assets.domain.exposure.levels import find_flip, find_walls, judge, level_row
+from dealer_assets.domain.exposure.moves import expected_move
 from dealer_assets.domain.exposure.profile import gamma_profile
 from dealer_assets_tests.domain.synthetic import book_of, chain, contract, position, priced
 
@@ -195,7 +196,8 @@ def test_level_row_holds_the_sums_and_the_levels():
     ]
     book = book_of(contracts)
     quality = judge(live_chain(), priced(contracts), is_partial=False)
-    table = level_row(book, gamma_profile(book), quality=quality, contracts=7)
+    move = expected_move(priced(contracts))
+    table = level_row(book, gamma_profile(book), quality=quality, contracts=7, band=None, move=move)
     assert table.schema == tables.EXPOSURE_LEVELS.schema
     (row,) = table.to_pylist()
     gamma = book.gamma_usd_per_pct
@@ -217,7 +219,9 @@ def test_level_row_of_an_empty_book_is_nulls_and_zeros_with_a_status():
     table = priced([position(100, "call", None)])
     book = book_of([position(100, "call", None)])
     quality = judge(live_chain(), table, is_partial=False)
-    (row,) = level_row(book, None, quality=quality, contracts=1).to_pylist()
+    move = expected_move(table)
+    (row,) = level_row(book, None, quality=quality, contracts=1, band=None, move=move).to_pylist()
+    assert row["band_resamples"] == 0
     assert row["flip_status"] == "none_in_range"
     assert row["flip_price"] is None
     assert row["net_gamma_exposure_usd_per_pct"] == 0.0

@@ -6,8 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dealer_assets.domain.rates import (
     REFUSED_AFTER_DAYS,

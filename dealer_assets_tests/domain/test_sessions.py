@@ -4,8 +4,7 @@ import warnings
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from dealer_assets.domain import us_sessions
 from dealer_assets.domain.instruments import parse_osi

@@ -26,6 +26,7 @@ def measured(shared_data, name):
         "SPX_2025-01-22_full_longformat",
         "SPY_2023-04-14_full",
         "NDX_2023-04-14_full",
+        "NDX_2023-05-15_full_hdr0516",
         "QQQ_2023-06-12_full",
     ],
 )

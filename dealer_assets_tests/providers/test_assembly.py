@@ -6,8 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pyarrow.compute as pc
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dealer_assets import tables
 from dealer_assets.domain.coverage import chain_coverage

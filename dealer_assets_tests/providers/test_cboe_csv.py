@@ -5,8 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from dealer_assets.errors import BadInputError
 from dealer_assets.providers.assembly import assemble

@@ -4,8 +4,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dealer_assets.domain.conventions import VENDOR_DELAY
 from dealer_assets.domain.sessions import NEW_YORK, is_session, quotes_end

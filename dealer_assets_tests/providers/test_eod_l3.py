@@ -7,8 +7,7 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from dealer_assets.errors import BadInputError
 from dealer_assets.providers import csv_fields, eod_l3

@@ -8,8 +8,7 @@ import zipfile
 from datetime import date
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dealer_assets.errors import BadInputError
 from dealer_assets.providers import files

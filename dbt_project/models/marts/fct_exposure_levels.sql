@@ -59,6 +59,31 @@ final as (
         levels.absolute_gamma_strike,
         levels.max_pain,
 
+        -- bands of the levels
+        levels.flip_median,
+        levels.flip_lo,
+        levels.flip_hi,
+        levels.flip_band_pct,
+        levels.flip_convention_lo,
+        levels.flip_convention_hi,
+        levels.flip_oi_age_lo,
+        levels.flip_oi_age_hi,
+        levels.flip_sticky_moneyness,
+        levels.flip_sticky_moneyness_lo,
+        levels.flip_sticky_moneyness_hi,
+        levels.net_gamma_lo_usd_per_pct,
+        levels.net_gamma_hi_usd_per_pct,
+        levels.call_wall_stability,
+        levels.put_wall_stability,
+        levels.forwards_settled_share,
+        levels.vols_settled_share,
+        levels.band_resamples,
+
+        -- expected move
+        levels.expected_move_straddle_usd,
+        levels.expected_move_vol_365_usd,
+        levels.expected_move_vol_252_usd,
+
         -- quality
         levels.is_partial,
         levels.two_sided_share,

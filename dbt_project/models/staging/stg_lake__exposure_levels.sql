@@ -42,6 +42,31 @@ renamed as (
         absolute_gamma_strike,
         max_pain,
 
+        -- bands of the levels
+        flip_median,
+        flip_lo,
+        flip_hi,
+        flip_band_pct,
+        flip_convention_lo,
+        flip_convention_hi,
+        flip_oi_age_lo,
+        flip_oi_age_hi,
+        flip_sticky_moneyness,
+        flip_sticky_moneyness_lo,
+        flip_sticky_moneyness_hi,
+        net_gamma_lo_usd_per_pct,
+        net_gamma_hi_usd_per_pct,
+        call_wall_stability,
+        put_wall_stability,
+        forwards_settled_share,
+        vols_settled_share,
+        band_resamples,
+
+        -- expected move
+        expected_move_straddle_usd,
+        expected_move_vol_365_usd,
+        expected_move_vol_252_usd,
+
         -- quality
         is_partial,
         two_sided_share,

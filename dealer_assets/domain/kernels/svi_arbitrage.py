@@ -20,6 +20,9 @@ Floats = NDArray[np.float64]
 
 _FIRST_KNOT = 8
 
+LEAST_CELLS = 17
+"""Raw SVI has no knots worth the name; its domain is cut into this many cells."""
+
 
 @inlined
 def _asinh(y: float) -> float:
@@ -36,9 +39,12 @@ def _coefficient(params: Floats, i: int, j: int) -> float:
 
 @kernel
 def least_butterfly(
-    params: Floats, low: Floats, high: Floats, points: int, least: Floats, at: Floats
+    params: Floats, low: Floats, high: Floats, per_cell: int, least: Floats, at: Floats
 ) -> None:
     """Least Durrleman g of each smile on its domain.
+
+    The spline's second derivative is linear between knots in asinh(k / scale): g dips at knots, so
+    that points beside them see too little. Every knot in the domain is a point.
 
     Parameters
     ----------
@@ -46,8 +52,9 @@ def least_butterfly(
         Smiles.
     low, high : float64 array, shape (m,)
         Domain in k; NaN gives NaN.
-    points : int
-        Points per smile, evenly spaced in asinh(k / scale).
+    per_cell : int
+        Points per cell between knots, evenly spaced in asinh(k / scale); the domain counts for at
+        least `LEAST_CELLS` cells.
     least, at : float64 array, shape (m,)
         Written: least g and its k; g is -inf where the total variance is not positive.
     """
@@ -65,10 +72,16 @@ def least_butterfly(
         scale = params[i, 5]
         inverse = params[i, 7]
         start = _asinh(low[i] / scale)
-        step = (_asinh(high[i] / scale) - start) / (points - 1)
+        end = _asinh(high[i] / scale)
+        parts = max(math.ceil((1.0 / inverse) * LEAST_CELLS / (end - start)), 1.0)
+        step = 1.0 / (inverse * parts * per_cell)
+        # The grid is anchored at a knot; both ends of the domain are points too
+        offset = math.ceil((start - params[i, 6]) / step)
+        points = int(math.floor((end - params[i, 6]) / step) - offset) + 3
         smallest = np.inf
         for g in range(points):
-            u = start + g * step
+            u = params[i, 6] + (offset + g - 1) * step
+            u = min(max(u, start), end)
             grown = exp(u)
             k = 0.5 * scale * (grown - 1.0 / grown)
             cosh = 0.5 * scale * (grown + 1.0 / grown)
@@ -167,5 +180,5 @@ def warm() -> None:
     """Compile every kernel of this file on tiny arrays."""
     params = np.array([[0.0, 0.1, 0.0, 0.0, 0.1, 0.1, 0.0, 1.0, *np.zeros(4)]])
     low, high, out = np.full(1, -0.1), np.full(1, 0.1), np.empty(1)
-    least_butterfly(params, low, high, 5, out, out.copy())
+    least_butterfly(params, low, high, 2, out, out.copy())
     least_calendar(params, low, high, np.linspace(-0.1, 0.1, 5), out, out.copy())

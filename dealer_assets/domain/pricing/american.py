@@ -121,8 +121,7 @@ class _Boundaries:
 
         `spot_to_strike` is that of the unit put: spot over strike, for calls strike over spot.
         """
-        from dealer_assets.domain.kernels import american
-        from dealer_assets.domain.kernels import american_boundary as kernels
+        from dealer_assets.domain.kernels import american, american_boundary as kernels
 
         a, c, _, log_largest = self.facts[self.group].T
         with np.errstate(all="ignore"):

@@ -8,7 +8,7 @@ A slice is one root and expiry date: SPX and SPXW of one day are two slices.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +32,9 @@ from dealer_assets.domain.forward import Pairs, Slices, fit_slices, venue_slices
 from dealer_assets.domain.pricing.terms import PricingModel
 from dealer_assets.domain.rates import RateCurve
 from dealer_assets.underlyings import underlying
+
+_PARITY_ROUNDS = 3
+"""Each leaves a twentieth of the error of the forwards of American chains."""
 
 
 @dataclass(frozen=True)
@@ -171,14 +174,44 @@ def _slices(chain: LiveChain, spot: float, curve: RateCurve | None) -> tuple[Sli
         known = np.isfinite(venue)
         by_slice[chain.slice_id[known]] = venue[known]
         return venue_slices(by_slice, years=chain.slice_years, spot=spot), False
-    return fit_slices(pairs_of(chain), chain.slice_years, spot=spot, curve=curve), False
+    pairs = pairs_of(chain)
+    slices = fit_slices(pairs, chain.slice_years, spot=spot, curve=curve)
+    if chain.model != "american":
+        return slices, False
+    for _ in range(_PARITY_ROUNDS):
+        european = replace(pairs, difference=_european_difference(chain, slices))
+        slices = fit_slices(european, chain.slice_years, spot=spot, curve=curve)
+    return slices, True
+
+
+def _european_difference(chain: LiveChain, slices: Slices) -> Floats:
+    """Call minus put of each pair less their early-exercise premiums, at the forwards so far."""
+    from dealer_assets.domain.pricing.american import escrowed_spot, european_parity
+
+    call = _paired_calls(chain)
+    own = chain.slice_id[call]
+    mid = 0.5 * (chain.bid + chain.ask)
+    forward, discount = slices.forward[own], slices.discount[own]
+    return european_parity(
+        chain.strike[call],
+        mid[call],
+        put=mid[chain.partner[call]],
+        spot=escrowed_spot(forward, D=discount),
+        forward=forward,
+        discount=discount,
+        years=chain.slice_years[own],
+    ).difference
+
+
+def _paired_calls(chain: LiveChain) -> Ints:
+    """Find the calls that are quoted on both sides and whose put is too."""
+    usable = chain.is_call & (chain.partner >= 0) & chain.two_sided
+    return np.flatnonzero(usable & chain.two_sided[chain.partner])
 
 
 def pairs_of(chain: LiveChain) -> Pairs:
     """Return the call-put pairs of a chain that are quoted on both sides."""
-    usable = chain.is_call & (chain.partner >= 0) & chain.two_sided
-    usable &= chain.two_sided[chain.partner]
-    call = np.flatnonzero(usable)
+    call = _paired_calls(chain)
     put = chain.partner[call]
     mid = 0.5 * (chain.bid + chain.ask)
     spread = (chain.ask - chain.bid)[call] + (chain.ask - chain.bid)[put]

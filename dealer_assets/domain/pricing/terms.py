@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dealer_assets.domain.columns import Bools, Floats, equals, floats
+from dealer_assets.domain.columns import Bools, Floats, Ints, equals, floats
 from dealer_assets.domain.pricing.black import Greeks, black_greeks
 from dealer_assets.domain.pricing.implied_vol import implied_vol
 from dealer_assets.domain.pricing.inverse import (
@@ -90,13 +90,13 @@ class Terms:
     def vols_of(self, price: Floats) -> tuple[Floats, NDArray[np.int8]]:
         """Invert prices [USD]: vols and reasons as `implied_vol` gives them."""
         if self.model == "american":
-            from dealer_assets.domain.pricing.american import american_implied_vol
+            from dealer_assets.domain.pricing.american import american_implied_vol, escrowed_spot
 
             return american_implied_vol(
                 price,
                 self.forward,
                 K=self.strike,
-                S=self.spot,
+                S=escrowed_spot(self.forward, D=self.discount),
                 T=self.years,
                 D=self.discount,
                 is_call=self.is_call,
@@ -126,10 +126,18 @@ class Terms:
                 is_call=self.is_call,
             )
         if self.model == "american":
-            from dealer_assets.domain.pricing.american import american_greeks as greeks
-        else:
-            greeks = black_greeks
-        return greeks(
+            from dealer_assets.domain.pricing.american import american_greeks, escrowed_spot
+
+            return american_greeks(
+                self.forward,
+                self.strike,
+                S=escrowed_spot(self.forward, D=self.discount),
+                T=self.years,
+                sigma=vol,
+                D=self.discount,
+                is_call=self.is_call,
+            )
+        return black_greeks(
             self.forward,
             self.strike,
             S=self.spot,
@@ -137,6 +145,19 @@ class Terms:
             sigma=vol,
             D=self.discount,
             is_call=self.is_call,
+        )
+
+    def take(self, index: Ints) -> Terms:
+        """Return the terms of chosen contracts."""
+        return Terms(
+            is_call=self.is_call[index],
+            strike=self.strike[index],
+            spot=self.spot[index],
+            forward=self.forward[index],
+            discount=self.discount[index],
+            years=self.years[index],
+            is_venue_forward=self.is_venue_forward[index],
+            model=self.model,
         )
 
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from dealer_assets.domain.columns import Bools, Floats
 
-BUTTERFLY_POINTS = 289
-"""Points per slice at which Durrleman's g is checked."""
+BUTTERFLY_POINTS_PER_CELL = 16
+"""Durrleman's g is checked at every knot of a smile's spline and 15 times between two knots."""
 
-CALENDAR_POINTS = 260
+CALENDAR_POINTS = 520
 """Common points of the calendar check; the ends of every slice's domain come on top."""
 
 
@@ -68,13 +68,6 @@ def durrleman(k: Floats, w: Floats, slope: Floats, bend: Floats) -> Floats:
         return np.asarray(half * half - 0.25 * slope * slope * (1.0 / safe + 0.25) + 0.5 * bend)
 
 
-def own_grid(low: Floats, high: Floats, scale: Floats, points: int) -> Floats:
-    """Points from `low` to `high` for each slice, dense near the money; shape (m, points)."""
-    u = np.linspace(np.arcsinh(low / scale), np.arcsinh(high / scale), points).T
-    k = np.clip(scale[:, None] * np.sinh(u), low[:, None], high[:, None])
-    return np.ascontiguousarray(k)
-
-
 def common_grid(low: Floats, high: Floats, points: int) -> Floats:
     """Points over all domains, dense near the money, with each domain's ends; shape (c,)."""
     known = np.isfinite(low) & np.isfinite(high)
@@ -114,7 +107,7 @@ def slacks(params: Floats, low: Floats, high: Floats) -> Slacks:
     m = params.shape[0]
     params = np.ascontiguousarray(params)
     g, g_at, gap, gap_at = (np.full(m, np.nan) for _ in range(4))
-    kernels.least_butterfly(params, low, high, BUTTERFLY_POINTS, g, g_at)
+    kernels.least_butterfly(params, low, high, BUTTERFLY_POINTS_PER_CELL, g, g_at)
     common = common_grid(low, high, CALENDAR_POINTS)
     kernels.least_calendar(params, low, high, common, gap, gap_at)
     lee = np.where(np.isnan(g), np.nan, 2.0 - params[:, 1] * (1.0 + np.abs(params[:, 2])))

@@ -241,7 +241,7 @@ def _splined(
     params: Floats, k: Floats, w: Floats, *, weight: Floats, domain: tuple[Floats, Floats]
 ) -> Floats:
     """Add to one smile, shape (1, COLUMNS), the spline that leads it through total variances."""
-    from dealer_assets.domain.kernels.svi_correction import normal_equations
+    from dealer_assets.domain.kernels.svi_spline import normal_equations
 
     out = params.copy()
     scale = out[0, 5]

@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dealer_assets.domain.columns import Floats, Ints, equals, expired, floats, integers
+from dealer_assets.domain.columns import Floats, Ints, expired, floats, integers
+from dealer_assets.domain.pricing.terms import terms_of
 
 MAX_HALF_SPREAD_SHARE = 0.25
 """A quote whose half-spread is a larger share of its vol says too little to be fitted."""
@@ -176,41 +177,30 @@ def chain_quotes(rows: pa.Table, priced: pa.Table) -> Quotes:
         A quote enters when it is out of the money (call K >= F, put K < F), its bid is above 0,
         its ask not below the bid, and its mid has a vol.
     """
-    from dealer_assets.domain.pricing.implied_vol import implied_vol
-
     live = rows.filter(pa.array(~expired(rows)))
     slice_of, at = _slices(live)
-    years, forward = floats(priced, "year_fraction"), floats(priced, "forward")
-    discount, strike = floats(priced, "discount"), floats(priced, "strike")
+    terms, years = terms_of(priced), floats(priced, "variance_years")
     bid, ask = floats(live, "bid"), floats(live, "ask")
-    is_call = equals(priced, "right", "call")
     with np.errstate(invalid="ignore"):
-        use = np.where(is_call, strike >= forward, strike < forward)
+        use = np.where(terms.is_call, terms.strike >= terms.forward, terms.strike < terms.forward)
         use &= (bid > 0.0) & (ask >= bid) & (years > 0.0)
     index = np.flatnonzero(use)
+    quoted = terms.take(index)
 
     def vols(price: Floats) -> Floats:
-        vol, _ = implied_vol(
-            price[index],
-            forward[index],
-            K=strike[index],
-            T=years[index],
-            D=discount[index],
-            is_call=is_call[index],
-        )
-        return vol
+        return quoted.vols_of(price[index])[0]
 
     return Quotes(
         slice_id=slice_of[index],
-        log_moneyness=np.log(strike[index] / forward[index]),
+        log_moneyness=np.log(quoted.strike / quoted.forward),
         vol=vols(0.5 * (bid + ask)),
         vol_bid=vols(bid),
         vol_ask=vols(ask),
         root=np.array(live["root"].take(pa.array(at)).to_pylist(), np.str_),
         expires_at=integers(live, "expires_at")[at],
         years=years[at],
-        forward=forward[at],
-        discount=discount[at],
+        forward=terms.forward[at],
+        discount=terms.discount[at],
         parity_residual=floats(priced, "forward_residual")[at],
         spot=float(floats(priced, "spot")[0]) if priced.num_rows else float("nan"),
     )

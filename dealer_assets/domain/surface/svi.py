@@ -1,7 +1,7 @@
 """The fit of all slices that have enough quotes: raw SVI, a spline on top, no arbitrage.
 
 Belongs here: the order of the steps and their tuning. Does not belong here: which slices take part
-and what stands in for the others (`fit`), the arithmetic (`kernels/svi`, `kernels/svi_correction`).
+and what stands in for the others (`fit`), the arithmetic (`kernels/svi*`).
 
 Steps: raw SVI by weighted least squares; a cubic spline of the remainder, without constraints; then
 the same least squares with g >= 0 and w non-decreasing in T. Neighbouring expiries that overlap are
@@ -18,7 +18,7 @@ from itertools import pairwise
 import numpy as np
 
 from dealer_assets.domain.columns import Bools, Floats, Ints
-from dealer_assets.domain.surface.arbitrage import Slacks, common_grid, inside, own_grid, slacks
+from dealer_assets.domain.surface.arbitrage import Slacks, common_grid, inside, slacks
 from dealer_assets.domain.surface.smiles import (
     COLUMNS,
     FIRST_KNOT,
@@ -33,14 +33,16 @@ MIN_QUOTES = 5
 MARGIN = 0.5
 """The domain of a slice reaches this many at-the-money total vols beyond its outermost quotes."""
 
-_RAW_STEPS = 30
+_RAW_STEPS = 10
 _STIFFNESS = 25.0
 _ANCHOR = 0.01
 """Weights, in units of chi-square, of the spline's squared second differences and values, both
 relative to total variance: a bend of 20 % from knot to knot costs as much as one half-spread."""
 
-_BUTTERFLY_POINTS = 96
-_CALENDAR_POINTS = 160
+_POINTS_PER_CELL, _POINTS_IN_MARGIN = 5, 5
+"""g is imposed at every knot, where it dips, between knots, and in the margins of the domain."""
+
+_CALENDAR_POINTS = 110
 _G_MARGIN = 4e-3
 _GAP_MARGIN = 2e-4
 """g and the relative calendar gap asked for, so that between the points they stay positive."""
@@ -48,7 +50,7 @@ _GAP_MARGIN = 2e-4
 _PARTINGS, _SWEEPS, _REPAIRS = 2, 2, 8
 """Of the attempts at repair the one with the fewest violations stands."""
 
-_LINEARISATIONS = 5
+_LINEARISATIONS = 3
 _GROWTH, _MOST = 2.0, (64.0, 32.0)
 """Where a finer grid finds a violation, margins double, up to this many times the first ones."""
 
@@ -176,7 +178,7 @@ def _problem(
     domain: tuple[Floats, Floats],
 ) -> _Problem:
     """Collect what the quadratic programmes need of the slices."""
-    from dealer_assets.domain.kernels import svi_correction as kernels
+    from dealer_assets.domain.kernels import svi_spline as kernels
 
     low, high = domain
     q = params.shape[0]
@@ -191,7 +193,7 @@ def _problem(
     kernels.normal_equations(
         k, residual, weight, first, shape, unit, _STIFFNESS, _ANCHOR, inverse, plain
     )
-    points = own_grid(low, high, scale, _BUTTERFLY_POINTS)
+    points = _at_knots(params, low, high)
     table, left = np.empty((*points.shape, 12)), np.empty(points.shape, np.int64)
     kernels.tabulate(points, shape, KNOTS, table, left)
     shared = common_grid(low, high, _CALENDAR_POINTS)
@@ -212,6 +214,19 @@ def _problem(
         precision=_precision(shared, k, weight, first),
         inside=inside(shared, low, high),
     )
+
+
+def _at_knots(params: Floats, low: Floats, high: Floats) -> Floats:
+    """Points in each slice's domain that hold its knots, shape (q, n)."""
+    scale, origin, inverse = params[:, [5]], params[:, [6]], params[:, [7]]
+    last = (KNOTS + 3) * _POINTS_PER_CELL
+    inner = origin + (np.arange(last + 1) / _POINTS_PER_CELL - 3.0) / inverse
+    ends = np.arcsinh(low[:, None] / scale), np.arcsinh(high[:, None] / scale)
+    share = np.arange(_POINTS_IN_MARGIN) / _POINTS_IN_MARGIN
+    before = ends[0] + share * (inner[:, :1] - ends[0])
+    after = ends[1] + share[::-1] * (inner[:, -1:] - ends[1])
+    u = np.clip(np.hstack([before, inner, after]), *ends)
+    return np.ascontiguousarray(scale * np.sinh(u))
 
 
 def _raw(k: Floats, params: Floats) -> Floats:

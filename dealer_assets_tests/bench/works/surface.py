@@ -29,7 +29,8 @@ share of quotes whose bid and ask enclose the fit, *rms* its distance from mid i
 *calendar* neighbouring expiries whose total variances cross there. The smile of the made-up chain
 is no SVI: none of the peers can fit it exactly. Ours adds a spline to SVI and excludes both
 violations; its time is that of `fit_surface`, raw quotes in, surface out. Fitters that take longer
-than the least squares written here are left out on the recorded quotes."""
+than the least squares written here are left out on the recorded quotes. quantkit-rs and volsurface
+take no weights, QuantLib weighs by vega; the others weigh by the spread."""
 
 _COLUMNS = ("quotes", "", "ms", "× ours", "inside", "rms", "butterfly", "calendar", "not fitted")
 

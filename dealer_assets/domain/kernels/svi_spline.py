@@ -1,0 +1,203 @@
+"""The spline on top of raw SVI: its values at points, and its least squares without constraints.
+
+Belongs here: rows of spline values, normal equations. Does not belong here: constraints
+(`svi_correction`), the base smile (`svi`).
+
+Knots are evenly spaced in asinh(k / scale); the splines are those of `svi`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dealer_assets.domain.kernels.compilation import inlined, kernel
+from dealer_assets.domain.kernels.elementary import log
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@inlined
+def _spline_row(
+    k: float, scale: float, origin: float, inverse: float, row: Floats, knots: int
+) -> int:
+    """Write value, slope and bend of the four splines over k; return the first one's number.
+
+    `row` has shape (12,): four values, four slopes, four bends. Splines that do not exist get 0.
+    """
+    y = k / scale
+    size = abs(y)
+    u = log(size + math.sqrt(size * size + 1.0))
+    u = u if y >= 0.0 else -u
+    x = (u - origin) * inverse
+    for j in range(12):
+        row[j] = 0.0
+    if not (x > -3.0 and x < knots):
+        return 0
+    cell = math.floor(x)
+    t = x - cell
+    o = 1.0 - t
+    rate = inverse / math.sqrt(k * k + scale * scale)
+    turn = -k / (k * k + scale * scale) * rate
+    row[0] = o * o * o / 6.0
+    row[1] = (4.0 - 6.0 * t * t + 3.0 * t * t * t) / 6.0
+    row[2] = (4.0 - 6.0 * o * o + 3.0 * o * o * o) / 6.0
+    row[3] = t * t * t / 6.0
+    s0 = -0.5 * o * o
+    s1 = t * (1.5 * t - 2.0)
+    s2 = -o * (1.5 * o - 2.0)
+    s3 = 0.5 * t * t
+    row[4] = s0 * rate
+    row[5] = s1 * rate
+    row[6] = s2 * rate
+    row[7] = s3 * rate
+    row[8] = o * rate * rate + s0 * turn
+    row[9] = (3.0 * t - 2.0) * rate * rate + s1 * turn
+    row[10] = (3.0 * o - 2.0) * rate * rate + s2 * turn
+    row[11] = t * rate * rate + s3 * turn
+    left = int(cell)
+    for j in range(4):
+        if left + j < 0 or left + j >= knots:
+            row[j] = 0.0
+            row[4 + j] = 0.0
+            row[8 + j] = 0.0
+    return left
+
+
+@inlined
+def _slot(left: int, j: int, knots: int) -> int:
+    """Return the number of a row's j-th spline, brought into range where its entry is 0 anyway."""
+    return min(max(left + j, 0), knots - 1)
+
+
+@kernel
+def normal_equations(
+    k: Floats,
+    residual: Floats,
+    weight: Floats,
+    first: Ints,
+    shape: Floats,
+    unit: Floats,
+    stiffness: float,
+    anchor: float,
+    inverse: Floats,
+    plain: Floats,
+) -> None:
+    """Fit every slice's spline without constraints.
+
+    Parameters
+    ----------
+    k, residual, weight : float64 array, shape (n,)
+        Log-moneyness, total variance minus the base's, root weight; sorted by slice.
+    first : int64 array, shape (m + 1,)
+        Quotes of slice i are ``first[i] : first[i + 1]``.
+    shape : float64 array, shape (m, 3)
+        scale, origin, 1 / spacing of each slice's knots.
+    unit : float64 array, shape (m, knots)
+        A coefficient is this times the unknown, so that unknowns are relative variances.
+    stiffness, anchor : float
+        Weight of squared second differences and of squares of the unknowns.
+    inverse : float64 array, shape (m, knots, knots)
+        Written: inverse of the normal matrix; zero for a slice whose base is NaN.
+    plain : float64 array, shape (m, knots)
+        Written: the unconstrained unknowns.
+    """
+    knots = unit.shape[1]
+    H = np.empty((knots, knots))
+    row = np.empty(12)
+    right = np.empty(knots)
+    for i in range(first.shape[0] - 1):
+        H[:, :] = 0.0
+        right[:] = 0.0
+        inverse[i, :, :] = 0.0
+        plain[i, :] = 0.0
+        if not math.isfinite(shape[i, 0] + shape[i, 1] + shape[i, 2]):
+            continue
+        for q in range(first[i], first[i + 1]):
+            left = _spline_row(k[q], shape[i, 0], shape[i, 1], shape[i, 2], row, knots)
+            for j in range(4):
+                a = _slot(left, j, knots)
+                row[j] *= weight[q] * unit[i, a]
+                right[a] += row[j] * weight[q] * residual[q]
+                for p in range(j + 1):
+                    H[a, _slot(left, p, knots)] += row[j] * row[p]
+        for j in range(knots):
+            H[j, j] += anchor
+            if 0 < j < knots - 1:
+                H[j - 1, j - 1] += stiffness
+                H[j, j] += 4.0 * stiffness
+                H[j + 1, j + 1] += stiffness
+                H[j, j - 1] -= 2.0 * stiffness
+                H[j + 1, j] -= 2.0 * stiffness
+                H[j + 1, j - 1] += stiffness
+        _invert(H, inverse[i])
+        for j in range(knots):
+            total = 0.0
+            for p in range(knots):
+                total += inverse[i, j, p] * right[p]
+            plain[i, j] = total
+
+
+@inlined
+def _invert(H: Floats, out: Floats) -> None:
+    """Inverse of a positive definite matrix given by its lower triangle, which is overwritten."""
+    n = H.shape[0]
+    for i in range(n):
+        for j in range(max(i - 3, 0), i + 1):  # the band of a cubic spline
+            total = H[i, j]
+            for q in range(max(i - 3, 0), j):
+                total -= H[i, q] * H[j, q]
+            H[i, j] = math.sqrt(total) if i == j else total / H[j, j]
+    for c in range(n):
+        for i in range(n):
+            total = 1.0 if i == c else 0.0
+            for q in range(max(i - 3, 0), i):
+                total -= H[i, q] * out[c, q]
+            out[c, i] = total / H[i, i]
+        for i in range(n - 1, -1, -1):
+            total = out[c, i]
+            for q in range(i + 1, min(i + 4, n)):
+                total -= H[q, i] * out[c, q]
+            out[c, i] = total / H[i, i]
+
+
+@kernel
+def tabulate(k: Floats, shape: Floats, knots: int, table: Floats, left: Ints) -> None:
+    """Values of the splines, and their derivatives, at given points.
+
+    Parameters
+    ----------
+    k : float64 array, shape (m, n)
+        Points per slice.
+    shape : float64 array, shape (m, 3)
+        As in `normal_equations`.
+    knots : int
+        Number of splines.
+    table : float64 array, shape (m, n, 4) or (m, n, 12)
+        Written: four values, and in the wider one four slopes and four bends.
+    left : int64 array, shape (m, n)
+        Written: number of the first of the four splines; it may be negative.
+    """
+    row = np.empty(12)
+    width = table.shape[2]
+    for i in range(k.shape[0]):
+        for g in range(k.shape[1]):
+            left[i, g] = _spline_row(k[i, g], shape[i, 0], shape[i, 1], shape[i, 2], row, knots)
+            for j in range(width):
+                table[i, g, j] = row[j]
+
+
+def warm() -> None:
+    """Compile every kernel of this file on tiny arrays."""
+    knots, points = 6, 5
+    k = np.linspace(-0.2, 0.2, points)
+    shape, unit = np.array([[0.1, -1.4, 1.0]]), np.full((1, knots), 0.01)
+    first = np.array([0, points], np.int64)
+    nothing, one = np.zeros(points), np.ones(points)
+    inverse, plain = np.empty((1, knots, knots)), np.empty((1, knots))
+    normal_equations(k, nothing, one, first, shape, unit, 1.0, 1.0, inverse, plain)
+    left = np.empty((1, points), np.int64)
+    tabulate(k.reshape(1, points).copy(), shape, knots, np.empty((1, points, 12)), left)
