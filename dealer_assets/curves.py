@@ -35,6 +35,9 @@ from dealer_assets.providers.treasury import parse_par_yields
 CURRENCY = "USD"
 """Stands where other tables have the underlying."""
 
+SIMULATED = "simulator"
+"""Source of curves that belong to simulated chains."""
+
 _NAMES = ("yield", "treasury", "par_")
 _DAMAGE = (EOFError, OSError, zlib.error)
 
@@ -113,6 +116,12 @@ def store_curves(
     return StoredCurves(written, held, earlier)
 
 
+def store_simulated(lake: Lake, curve: RateCurve) -> None:
+    """Store a simulated curve where no curve of its date is held; a real one is never displaced."""
+    if not list_parts(lake, tables.TREASURY_CURVE, CURRENCY, curve.date):
+        store_curves(lake, [curve], source=SIMULATED, since=date.min)
+
+
 def _rows(curve: RateCurve, source: str) -> pa.Table:
     n, instant = curve.tenor_years.size, published_at(curve.date)
     return pa.table(
@@ -130,17 +139,28 @@ def _rows(curve: RateCurve, source: str) -> pa.Table:
     )
 
 
-def curve_known(lake: Lake, instant: datetime) -> CurveChoice:
-    """Return the latest curve that was published by an instant, as the lake knows it."""
+def curve_known(lake: Lake, instant: datetime, *, simulated: bool = False) -> CurveChoice:
+    """Return the latest curve that was published by an instant, as the lake knows it.
+
+    Parameters
+    ----------
+    lake : Lake
+        Storage.
+    instant : datetime.datetime
+        With time zone.
+    simulated : bool
+        Whether it is for a simulated chain; the two kinds never serve each other.
+    """
     for age in range(REFUSED_AFTER_DAYS + 2):
         day = instant.date() - timedelta(days=age)
         if published_at(day) > instant:
             continue
         parts = list_parts(lake, tables.TREASURY_CURVE, CURRENCY, day)
-        if parts:
-            return curve_as_of(
-                [_curve(day, read_part(lake, tables.TREASURY_CURVE, parts[0]))], instant
-            )
+        if not parts:
+            continue
+        rows = read_part(lake, tables.TREASURY_CURVE, parts[0])
+        if (rows["source_name"][0].as_py() == SIMULATED) == simulated:
+            return curve_as_of([_curve(day, rows)], instant)
     return CurveChoice(None, "none", None)
 
 

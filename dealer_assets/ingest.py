@@ -23,7 +23,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dealer_assets import tables
-from dealer_assets.curves import is_curve_file, read_curve_file, store_curves
+from dealer_assets.curves import (
+    is_curve_file,
+    read_curve_file,
+    store_curves,
+    store_simulated,
+)
 from dealer_assets.domain import sessions
 from dealer_assets.errors import BadInputError, NoDataError
 from dealer_assets.lake.layout import part_name
@@ -348,6 +353,10 @@ def collect(
     asset = underlying(symbol)
     due = _due(lake, provider, asset, session_date=session_date, now=now, per_session=per_session)
     outcomes = []
+    if due and asset.kind != "crypto":
+        curve = provider.rate_curve(sessions.previous_session(asset.calendar, session_date))
+        if curve is not None:
+            store_simulated(lake, curve)
     for instant in due:
         snapshot = provider.snapshot(asset, at=instant)
         if snapshot.session_date != session_date:

@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from dealer_assets.curves import curve_known
+from dealer_assets.curves import SIMULATED, curve_known
 from dealer_assets.defs.checks import check_specs, evaluate
 from dealer_assets.defs.partitions import partitions_of, session_of_key
 from dealer_assets.defs.resources import Platform
@@ -23,7 +23,7 @@ from dealer_assets.lake.reader import list_parts, read_part
 from dealer_assets.lake.refresh import Derive, Refreshed, refresh_session, refresh_snapshots
 from dealer_assets.lake.storage import Lake
 from dealer_assets.settings import settings
-from dealer_assets.tables import Table
+from dealer_assets.tables import CHAIN_SNAPSHOTS, Table
 from dealer_assets.underlyings import Underlying, underlying
 
 Metadata = Mapping[str, Any]
@@ -112,7 +112,9 @@ class Lane:
     def rate_curve(self) -> CurveChoice:
         """Treasury curve known when the session opened: the same for all its snapshots."""
         opened = session_open(self.underlying.calendar, self.session_date)
-        return curve_known(self.lake, opened)
+        chain = self.newest(CHAIN_SNAPSHOTS)
+        simulated = chain.num_rows > 0 and chain["provider"][0].as_py() == SIMULATED
+        return curve_known(self.lake, opened, simulated=simulated)
 
     def newest(self, table: Table | None = None) -> pa.Table:
         """Rows of the partition's newest part; zero rows when it has none."""

@@ -63,14 +63,8 @@ def surface_quality(lane: Lane) -> Result:
 def greek_surface(lane: Lane) -> Result:
     """Vol and Greeks at constant maturities, by moneyness and by delta."""
     done = lane.refresh(lambda rows: grid_of(rows["vol_surface"]))
-    newest = lane.newest()
-    return lane.result(
-        done,
-        {
-            greek: dg.MetadataValue.md(markdown_image(greek_picture(newest, greek)))
-            for greek in ("gamma", "vanna")
-        },
-    )
+    picture = markdown_image(greek_picture(lane.newest(), ("gamma", "vanna", "charm")))
+    return lane.result(done, {"greeks": dg.MetadataValue.md(picture)})
 
 
 @dg.definitions

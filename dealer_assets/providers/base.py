@@ -14,6 +14,7 @@ from datetime import date, datetime, timedelta
 import pyarrow as pa
 
 from dealer_assets import tables
+from dealer_assets.domain.rates import RateCurve
 from dealer_assets.underlyings import Underlying
 
 ADJUSTED_ROOT = "adjusted_root"
@@ -119,3 +120,10 @@ class ChainProvider(ABC):
         ProviderError
             When the vendor cannot be asked, refuses, or has nothing.
         """
+
+    def rate_curve(self, day: date) -> RateCurve | None:
+        """Return the discount curve of a date, or None when the provider has none.
+
+        Only a provider whose market has its own rates has one; real chains take the Treasury's.
+        """
+        return None

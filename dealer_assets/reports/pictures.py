@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from dealer_assets.domain.columns import floats
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -31,7 +33,10 @@ def markdown_image(png: bytes, *, title: str = "") -> str:
 
 
 def profile_picture(profile: pa.Table, levels: pa.Table, *, dpi: int = 80) -> bytes:
-    """Draw net dealer gamma over spot levels, with spot, the flips and the walls.
+    """Draw net dealer gamma over spot levels, with spot, the flip and its band, and the walls.
+
+    Dotted: the same if the smile moved with spot. Shaded: the flip if open interest were a session
+    old.
 
     Parameters
     ----------
@@ -57,8 +62,12 @@ def profile_picture(profile: pa.Table, levels: pa.Table, *, dpi: int = 80) -> by
     axes.plot(spot_level, gamma, color=_INK, linewidth=1.6)
     axes.fill_between(spot_level, gamma, 0.0, where=gamma > 0, color=_LONG, alpha=0.25)
     axes.fill_between(spot_level, gamma, 0.0, where=gamma < 0, color=_SHORT, alpha=0.25)
+    moving = floats(profile, "gamma_exposure_sticky_moneyness_usd_per_pct") / unit
+    axes.plot(spot_level, moving, color=_FLIP, linewidth=0.9, linestyle=":")
     axes.axhline(0.0, color=_MUTED, linewidth=0.8)
     axes.set_xlim(spot_level[0], spot_level[-1])
+    if row["flip_oi_age_lo"] is not None:
+        axes.axvspan(row["flip_oi_age_lo"], row["flip_oi_age_hi"], color=_FLIP, alpha=0.12)
     _mark(axes, row["spot"], f"spot {row['spot']:,.6g}", color=_INK, height=_TOP)
     if row["flip_price"] is not None:
         label = f"flip {row['flip_price']:,.6g} ({row['flip_status']})"
@@ -119,15 +128,20 @@ def empty_figure(width: float, height: float) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     return figure
 
 
-def drawing(width: float, height: float) -> tuple[Figure, Axes]:
-    """Return a figure with one pair of axes in the house style; sizes in inches."""
+def drawing(width: float, height: float, *, left: float = 0.75) -> tuple[Figure, Axes]:
+    """Return a figure with one pair of axes in the house style; sizes in inches.
+
+    Margins are fixed: matplotlib's own layout draws everything three times.
+    """
     figure = empty_figure(width, height)
-    axes = figure.add_subplot()
+    axes = figure.add_axes(
+        (left / width, 0.5 / height, 1.0 - (left + 0.15) / width, 1.0 - 0.85 / height)
+    )
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)
     return figure, axes

@@ -49,8 +49,13 @@ class Smile:
     years: float
 
 
-_SMILES_SHOWN = 9
+_SMILES_SHOWN = 6
 _LINE_POINTS = 121
+_REACH = 5.0
+"""Smiles are drawn within this many deviations of the forward: the rest is not readable."""
+
+_SHORTEST_DAYS = 2.5
+"""Nearer slices are left out of the carry's picture: a cent of forward is whole per cents a year."""
 
 
 def smiles_of(surface: pa.Table, quotes: Quotes) -> list[Smile]:
@@ -68,8 +73,12 @@ def smiles_of(surface: pa.Table, quotes: Quotes) -> list[Smile]:
     fitted = surface_from(surface)
     made = []
     for i in np.flatnonzero(fitted.usable & np.isfinite(fitted.low)):
+        deviation = float(np.sqrt(fitted.total_variance(np.zeros(1), np.array([i]))[0]))
+        reach = _REACH * deviation
+        low, high = max(fitted.low[i], -reach), min(fitted.high[i], reach)
         own = quotes.slice_id == i
-        line = np.linspace(fitted.low[i], fitted.high[i], _LINE_POINTS)
+        own &= (quotes.log_moneyness >= low) & (quotes.log_moneyness <= high)
+        line = np.linspace(low, high, _LINE_POINTS)
         days = fitted.years[i] * 365.0
         made.append(
             Smile(
@@ -97,15 +106,19 @@ def smile_picture(smiles: Sequence[Smile], *, title: str, dpi: int = 80) -> byte
     if not smiles:
         return sentence("no slice has quotes", dpi=dpi)
     lines = -(-len(smiles) // _COLUMNS)
-    figure = empty_figure(3.2 * _COLUMNS, 2.3 * lines + 0.3)
+    figure = empty_figure(3.2 * _COLUMNS, 2.2 * lines + 0.4)
     figure.suptitle(title, fontsize=10, x=0.01, ha="left")
     grid = figure.subplots(lines, _COLUMNS, squeeze=False).ravel()
+    figure.subplots_adjust(
+        left=0.06, right=0.985, top=1.0 - 0.3 / lines, bottom=0.2 / lines, wspace=0.25, hspace=0.45
+    )
     for axes, smile in zip(grid, smiles, strict=False):
         axes.vlines(smile.k, smile.bid, smile.ask, color=_QUOTE, linewidth=1.2, alpha=0.7)
         axes.plot(smile.line_k, smile.line_vol, color=_FIT, linewidth=1.2)
         axes.axvline(0.0, color=_MUTED, linewidth=0.6)
         axes.set_title(smile.title, fontsize=8, loc="left")
         axes.yaxis.set_major_formatter("{x:.0%}")
+        axes.locator_params(axis="x", nbins=5)
         axes.tick_params(labelsize=_SMALL)
         axes.spines[["top", "right"]].set_visible(False)
     for axes in grid[len(smiles) :]:
@@ -150,9 +163,10 @@ def forward_picture(forwards: pa.Table, *, dpi: int = 80) -> bytes:
     if forwards.num_rows == 0:
         return sentence("no live slice", dpi=dpi)
     figure, axes = drawing(7.5, 2.8)
-    days = np.maximum(forwards["year_fraction"].to_numpy() * 365.0, 1e-2)
+    days = forwards["year_fraction"].to_numpy() * 365.0
+    shown = days >= _SHORTEST_DAYS
     for name, color in (("rate", _FIT), ("carry", _QUOTE)):
-        axes.plot(days, floats(forwards, name), ".", color=color, label=name)
+        axes.plot(days[shown], floats(forwards, name)[shown], ".", color=color, label=name)
     axes.set_xscale("log")
     axes.yaxis.set_major_formatter("{x:.1%}")
     axes.set_xlabel("days to expiry")
@@ -161,15 +175,17 @@ def forward_picture(forwards: pa.Table, *, dpi: int = 80) -> bytes:
     return png_bytes(figure, dpi=dpi)
 
 
-def greek_picture(grid: pa.Table, greek: str, *, dpi: int = 80) -> bytes:
-    """Draw vol and one Greek over constant maturities and put deltas as heat maps.
+def greek_picture(grid: pa.Table, greeks: Sequence[str], *, dpi: int = 80) -> bytes:
+    """Draw vol and Greeks over constant maturities and put deltas as heat maps.
 
     Parameters
     ----------
     grid : pyarrow.Table
         One snapshot, `tables.GREEK_SURFACE` schema.
-    greek : str
-        Column to draw beside the vol.
+    greeks : sequence of str
+        Columns to draw beside the vol.
+    dpi : int
+        Dots per inch.
     """
     rows = grid.filter(pa.compute.equal(grid["axis"], "put_delta"))
     if rows.num_rows == 0:
@@ -177,14 +193,17 @@ def greek_picture(grid: pa.Table, greek: str, *, dpi: int = 80) -> bytes:
     tenor, delta = rows["tenor_days"].to_numpy(), rows["coordinate"].to_numpy()
     tenors, deltas = np.unique(tenor), np.unique(delta)
     place = np.searchsorted(deltas, delta), np.searchsorted(tenors, tenor)
-    figure = empty_figure(8.4, 3.2)
-    for number, name in enumerate(("implied_vol", greek), start=1):
+    names = ("implied_vol", *greeks)
+    figure = empty_figure(3.6 * len(names), 3.0)
+    figure.subplots_adjust(left=0.06, right=0.985, top=0.9, bottom=0.1, wspace=0.2)
+    for number, name in enumerate(names, start=1):
         values = np.full((deltas.size, tenors.size), np.nan)
         values[place] = rows[name].to_numpy()
-        axes = figure.add_subplot(1, 2, number)
+        axes = figure.add_subplot(1, len(names), number)
         mesh = axes.imshow(values, aspect="auto", cmap="viridis", origin="lower")
         axes.set_xticks(range(tenors.size), [f"{t:g}d" for t in tenors], fontsize=_SMALL)
-        axes.set_yticks(range(deltas.size), [f"{d:.0%}" for d in deltas], fontsize=_SMALL)
+        shown = range(0, deltas.size, 3)
+        axes.set_yticks(shown, [f"{deltas[i]:.0%}" for i in shown], fontsize=_SMALL)
         axes.set_title(name.replace("_", " "), fontsize=9, loc="left")
         axes.set_ylabel("put delta" if number == 1 else "", fontsize=8)
         figure.colorbar(mesh, ax=axes).ax.tick_params(labelsize=_SMALL)

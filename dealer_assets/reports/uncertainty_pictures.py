@@ -31,7 +31,7 @@ def band_picture(variants: pa.Table, levels: pa.Table, *, dpi: int = 80) -> byte
     if not np.isfinite(flips).any():
         return sentence("no convention has a flip in range", dpi=dpi)
     names = variants["variant"].to_pylist()
-    figure, axes = drawing(7.5, 0.22 * len(names) + 1.0)
+    figure, axes = drawing(7.5, 0.2 * len(names) + 1.0, left=2.1)
     if levels.num_rows:
         row = levels.to_pylist()[0]
         if row["flip_lo"] is not None:

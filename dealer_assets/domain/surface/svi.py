@@ -39,7 +39,7 @@ _ANCHOR = 0.01
 """Weights, in units of chi-square, of the spline's squared second differences and values, both
 relative to total variance: a bend of 20 % from knot to knot costs as much as one half-spread."""
 
-_POINTS_PER_CELL, _POINTS_IN_MARGIN = 5, 5
+_POINTS_PER_CELL, _POINTS_IN_MARGIN = 4, 4
 """g is imposed at every knot, where it dips, between knots, and in the margins of the domain."""
 
 _CALENDAR_POINTS = 110

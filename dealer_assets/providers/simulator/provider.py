@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from dealer_assets import tables
 from dealer_assets.domain import sessions
+from dealer_assets.domain.rates import SIMPLE_UP_TO_YEARS, RateCurve, curve_from_par
 from dealer_assets.errors import BadInputError, NoDataError
 from dealer_assets.providers.base import ChainProvider, ChainSnapshot
 from dealer_assets.providers.simulator import market
@@ -28,7 +29,7 @@ from dealer_assets.providers.simulator.quotes import (
     trade_prices,
     vendor_greeks,
 )
-from dealer_assets.underlyings import Underlying
+from dealer_assets.underlyings import Underlying, underlying as registry_entry
 
 FEED_LATENCY = timedelta(seconds=1)
 """Declared: a simulated quote can be read this long after its instant."""
@@ -67,6 +68,14 @@ class SimulatorProvider(ChainProvider):
             )
         self.seed = seed
         self.density = density
+
+    def rate_curve(self, day: date) -> RateCurve:
+        """Return the flat curve that simulated US chains are discounted with."""
+        rate = profile_of(registry_entry("SPX")).rate
+        tenors = np.array([1.0 / 12.0, 0.25, 0.5, 1.0, 2.0, 5.0])
+        par = np.where(tenors <= SIMPLE_UP_TO_YEARS, np.expm1(rate * tenors) / tenors, 0.0)
+        par = np.where(tenors > SIMPLE_UP_TO_YEARS, 2.0 * np.expm1(0.5 * rate), par)
+        return curve_from_par(day, tenors, par)
 
     def snapshot(self, underlying: Underlying, *, at: datetime) -> ChainSnapshot:
         """Return the simulated chain at the minute that holds an instant.

@@ -1,20 +1,22 @@
 """Fair prices and what the market makers show of them.
 
-Belongs here: Black-76 prices on the simulated surface, spreads, ticks, sizes, missing and stale
+Belongs here: prices on the simulated surface, spreads, ticks, sizes, missing and stale
 quotes. Does not belong here: the path of spot (`market`) or who trades (`flow`). Every function is
 of (contract, minute) alone, so that a stale quote is the very quote of half an hour earlier.
 
-All contracts are priced as European ones. SPY and single shares are American in the registry: their
-early-exercise premium is left out, and they pay a dividend yield, not dividends.
+European prices are Black-76; American ones carry the early-exercise premium on the spot less what
+is paid until expiry. Shares pay a dividend yield, not dividends. Delta, gamma and vega, which only
+shape spreads and trades, are European throughout.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dealer_assets.domain.conventions import SECONDS_PER_YEAR
+from dealer_assets.domain.pricing.american import early_exercise_premium, escrowed_spot
 from dealer_assets.domain.pricing.black import black_greeks, black_price
 from dealer_assets.providers.simulator.listing import Bools, Floats, Ints, Listing
 from dealer_assets.providers.simulator.market import DayPath
@@ -130,6 +132,17 @@ def fair_values(session: Session, index: Ints, *, minute: Ints) -> Fair:
     greeks = black_greeks(forward, strike, S=spot, T=years, sigma=vol, D=discount, is_call=is_call)
     intrinsic = black_price(forward, strike, T=years, sigma=0.0 * vol, D=discount, is_call=is_call)
     live = years > 0.0
+    if listing.series[0].root.exercise == "american":
+        premium = early_exercise_premium(
+            forward,
+            strike,
+            S=escrowed_spot(forward, D=discount),
+            T=years,
+            sigma=vol,
+            D=discount,
+            is_call=is_call,
+        )
+        greeks = replace(greeks, price=greeks.price + np.nan_to_num(premium))
     # kernels subtract two large numbers: in the far wings that leaves 1e-12 of either sign
     price = np.maximum(np.where(live, greeks.price, intrinsic), 0.0)
     return Fair(
