@@ -198,18 +198,16 @@ def run_partitions(
 
     job = defs.resolve_job_def(job_name("session", underlying(symbols[0]).calendar))
     keys = [dg.AssetKey([s, table.name]) for s in symbols for table in SESSION_TABLES]
-    config: dict[str, Any] = dict(_QUIET)
-    if rebuild:
-        ops = {key.to_python_identifier(): {"config": {"rebuild": True}} for key in keys}
-        config["ops"] = ops
     with _instance() as instance:
         for day in partitions:
+            asked = {"rebuild": rebuild, "pictures": day == partitions[-1]}
+            ops = {key.to_python_identifier(): {"config": asked} for key in keys}
             begun = time.perf_counter()
             result = job.execute_in_process(
                 partition_key=day.isoformat(),
                 instance=instance,
                 asset_selection=keys,
-                run_config=config,
+                run_config={**_QUIET, "ops": ops},
                 raise_on_error=False,
             )
             yield _summary(result, "+".join(symbols), day.isoformat(), begun)

@@ -19,7 +19,7 @@ from dealer_assets.domain.exposure.snapshot import (
     scenarios_of,
 )
 from dealer_assets.lake.refresh import Inputs
-from dealer_assets.reports.pictures import markdown_image, profile_picture, strike_picture
+from dealer_assets.reports.pictures import profile_picture, strike_picture
 from dealer_assets.reports.uncertainty_pictures import band_picture, scenario_picture
 from dealer_assets.reports.wording import level_metadata
 
@@ -36,8 +36,8 @@ def dealer_exposure(lane: Lane) -> Result:
     done = lane.refresh(
         lambda rows: exposures_of(rows["contract_greeks"], model=model), {"model": model}
     )
-    picture = markdown_image(strike_picture(lane.newest()))
-    return lane.result(done, {"model": model, "gamma_by_strike": dg.MetadataValue.md(picture)})
+    picture = lane.picture(lambda: strike_picture(lane.newest()))
+    return lane.result(done, {"model": model, "gamma_by_strike": picture})
 
 
 @lane_assets(tables.GAMMA_PROFILE, sources=(*_PRICED, *_FITTED), group="exposure", kinds={"numpy"})
@@ -68,9 +68,8 @@ def exposure_levels(lane: Lane) -> Result:
         {"model": model},
     )
     levels = lane.newest()
-    picture = markdown_image(profile_picture(lane.newest(tables.GAMMA_PROFILE), levels))
-    shown = {"gamma_profile": dg.MetadataValue.md(picture), **level_metadata(levels)}
-    return lane.result(done, shown)
+    picture = lane.picture(lambda: profile_picture(lane.newest(tables.GAMMA_PROFILE), levels))
+    return lane.result(done, {"gamma_profile": picture, **level_metadata(levels)})
 
 
 @lane_assets(
@@ -89,8 +88,8 @@ def level_band(lane: Lane) -> Result:
         ),
         {"model": model},
     )
-    picture = markdown_image(band_picture(lane.newest(), lane.newest(tables.EXPOSURE_LEVELS)))
-    return lane.result(done, {"model": model, "flips": dg.MetadataValue.md(picture)})
+    picture = lane.picture(lambda: band_picture(lane.newest(), lane.newest(tables.EXPOSURE_LEVELS)))
+    return lane.result(done, {"model": model, "flips": picture})
 
 
 @lane_assets(tables.SCENARIO_GRID, sources=_PRICED, group="exposure", kinds={"numpy"})
@@ -100,8 +99,8 @@ def scenario_grid(lane: Lane) -> Result:
     done = lane.refresh(
         lambda rows: scenarios_of(rows["contract_greeks"], model=model), {"model": model}
     )
-    picture = markdown_image(scenario_picture(lane.newest()))
-    return lane.result(done, {"model": model, "forced_flow": dg.MetadataValue.md(picture)})
+    picture = lane.picture(lambda: scenario_picture(lane.newest()))
+    return lane.result(done, {"model": model, "forced_flow": picture})
 
 
 def _fitted(rows: Inputs) -> Fitted:

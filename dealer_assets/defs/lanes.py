@@ -22,6 +22,7 @@ from dealer_assets.domain.sessions import session_open
 from dealer_assets.lake.reader import list_parts, read_part
 from dealer_assets.lake.refresh import Derive, Refreshed, refresh_session, refresh_snapshots
 from dealer_assets.lake.storage import Lake
+from dealer_assets.reports.pictures import markdown_image
 from dealer_assets.settings import settings
 from dealer_assets.tables import CHAIN_SNAPSHOTS, Table
 from dealer_assets.underlyings import Underlying, underlying
@@ -34,6 +35,9 @@ class LaneConfig(dg.Config):
 
     rebuild: bool = False
     """Compute every part of the partition anew instead of only what is missing or stale."""
+
+    pictures: bool = True
+    """Draw the asset pages' pictures; runs of many partitions draw those of the last one only."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class Lane:
         Lake tables it is derived from.
     rebuild : bool
         Compute everything anew.
+    pictures : bool
+        Draw the pictures of the asset's page.
     """
 
     lake: Lake
@@ -65,6 +71,7 @@ class Lane:
     table: Table
     sources: tuple[Table, ...]
     rebuild: bool
+    pictures: bool
 
     def refresh(
         self,
@@ -115,6 +122,12 @@ class Lane:
         chain = self.newest(CHAIN_SNAPSHOTS)
         simulated = chain.num_rows > 0 and chain["provider"][0].as_py() == SIMULATED
         return curve_known(self.lake, opened, simulated=simulated)
+
+    def picture(self, draw: Callable[[], bytes]) -> dg.MarkdownMetadataValue | str:
+        """Draw a picture for the asset's page: half of a run's time, where there is much to do."""
+        if not self.pictures:
+            return "not drawn in a run of many partitions; materialize this one to see it"
+        return dg.MetadataValue.md(markdown_image(draw()))
 
     def newest(self, table: Table | None = None) -> pa.Table:
         """Rows of the partition's newest part; zero rows when it has none."""
@@ -224,6 +237,7 @@ def _asset(
                 table=table,
                 sources=sources,
                 rebuild=config.rebuild,
+                pictures=config.pictures,
             )
         )
 

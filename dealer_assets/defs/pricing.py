@@ -14,7 +14,6 @@ from dealer_assets.curves import identity
 from dealer_assets.defs.lanes import Lane, Result, lane_assets
 from dealer_assets.domain.pricing.chain import price_chain
 from dealer_assets.domain.pricing.slices import forwards_of
-from dealer_assets.reports.pictures import markdown_image
 from dealer_assets.reports.surface_pictures import forward_picture
 
 
@@ -33,7 +32,7 @@ def forwards(lane: Lane) -> Result:
             "rate_curve": f"{choice.status}, {choice.curve.date if choice.curve else 'no date'}",
             "methods": _counts(newest, "method"),
             "rate_sources": _counts(newest, "rate_source"),
-            "term_structure": dg.MetadataValue.md(markdown_image(forward_picture(newest))),
+            "term_structure": lane.picture(lambda: forward_picture(newest)),
         },
     )
 

@@ -13,7 +13,6 @@ from dealer_assets.defs.lanes import Lane, Result, lane_assets
 from dealer_assets.domain.surface.quotes import chain_quotes
 from dealer_assets.domain.surface.rows import grid_of, quality_of, surface_of
 from dealer_assets.lake.refresh import PREVIOUS
-from dealer_assets.reports.pictures import markdown_image
 from dealer_assets.reports.surface_pictures import (
     chosen,
     greek_picture,
@@ -33,14 +32,13 @@ def vol_surface(lane: Lane) -> Result:
         lambda rows: surface_of(rows["chain_snapshots"], rows["contract_greeks"], rows[PREVIOUS]),
         with_previous=True,
     )
-    newest = lane.newest()
-    smiles = smiles_of(newest, chain_quotes(*(lane.newest(table) for table in _QUOTED)))
+    smiles = smiles_of(lane.newest(), chain_quotes(*(lane.newest(table) for table in _QUOTED)))
+    title = "Bid to ask, and the fitted smile"
     pictures = {
-        "smiles": smile_picture(chosen(smiles), title="Bid to ask, and the fitted smile"),
-        "total_variance": variance_picture(smiles, title="Total variance by expiry"),
+        "smiles": lane.picture(lambda: smile_picture(chosen(smiles), title=title)),
+        "total_variance": lane.picture(lambda: variance_picture(smiles, title="Total variance")),
     }
-    shown = {name: dg.MetadataValue.md(markdown_image(png)) for name, png in pictures.items()}
-    return lane.result(done, shown)
+    return lane.result(done, pictures)
 
 
 @lane_assets(
@@ -63,8 +61,8 @@ def surface_quality(lane: Lane) -> Result:
 def greek_surface(lane: Lane) -> Result:
     """Vol and Greeks at constant maturities, by moneyness and by delta."""
     done = lane.refresh(lambda rows: grid_of(rows["vol_surface"]))
-    picture = markdown_image(greek_picture(lane.newest(), ("gamma", "vanna", "charm")))
-    return lane.result(done, {"greeks": dg.MetadataValue.md(picture)})
+    picture = lane.picture(lambda: greek_picture(lane.newest(), ("gamma", "vanna", "charm")))
+    return lane.result(done, {"greeks": picture})
 
 
 @dg.definitions

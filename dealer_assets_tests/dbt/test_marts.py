@@ -10,6 +10,10 @@ pytestmark = [pytest.mark.dbt, pytest.mark.slow]
 def test_every_mart_has_one_row_per_grain(built):
     counts = {
         "fct_exposure_levels": 11,  # 2 underlyings x 3 sessions x 2 snapshots, one not derived
+        "fct_flip_conventions": 44,  # four conventions for each of those
+        "fct_forced_flow": 18,  # 6 sessions x 3 cells
+        "fct_vol_surface": 9,  # SPX: 2 slices x 3 sessions; SPY: 1 x 3
+        "fct_surface_quality": 12,
         "fct_dealer_exposure_daily": 11,  # SPX: 3 + 2 (put not held) + 3; SPY: 3
         "fct_exposure_by_strike": 9,  # SPX: 2 strikes x 3 sessions; SPY: 1 x 3
         "fct_contract_daily": 11,  # SPX: 3 + 2 + 3; SPY: 3
@@ -41,6 +45,80 @@ def test_levels_keep_their_lists_and_nulls(built):
     assert found == [
         ("SPX", 5010.0, "ok", [4900.0, 5010.0], [], f"SPX|{instant}|naive"),
         ("SPY", None, "none_in_range", [], [], f"SPY|{instant}|naive"),
+    ]
+
+
+def test_levels_carry_their_bands_and_expected_moves(built):
+    found = built.rows(
+        "select underlying, flip_lo, flip_median, flip_hi, flip_convention_lo, flip_convention_hi, "
+        "flip_sticky_moneyness, net_gamma_lo_usd_per_pct, net_gamma_hi_usd_per_pct, "
+        "call_wall_stability, put_wall_stability, band_resamples, expected_move_straddle_usd "
+        "from fct_exposure_levels where is_session_last and session_date = '2026-11-19' order by 1"
+    )
+    spx = (5005.0, 5009.0, 5015.0, 4990.0, 5012.0, 5003.0, 209.0, 211.0)
+    spy = (*[None] * 6, 15.0, 17.0)
+    draws = (0.9, None, 200, 40.0)
+    assert found == [("SPX", *spx, *draws), ("SPY", *spy, *draws)]
+
+
+def test_conventions_state_their_distance_from_ours(built):
+    found = built.rows(
+        "select variant, in_inferred_band, flip_difference_usd, flip_difference_pct, "
+        "net_gamma_difference_usd_per_pct from fct_flip_conventions "
+        "where is_session_last and session_id = 'SPX|2026-11-19' order by 1"
+    )
+    assert found == [
+        ("base", True, 0.0, 0.0, 0.0),
+        ("filter_volume", False, None, None, -52.5),
+        ("forward_zero", False, -20.0, pytest.approx(-20 / 5010), -52.5),
+        ("unquoted_at_ask", True, 2.0, pytest.approx(2 / 5010), -52.5),
+    ]
+
+
+def test_conventions_of_an_earlier_snapshot_are_kept_and_not_flagged(built):
+    found = built.rows(
+        "select event_at, is_session_last, count(*) from fct_flip_conventions "
+        "where session_id = 'SPX|2026-11-20' group by all order by 1"
+    )
+    assert found == [
+        (datetime(2026, 11, 20, 15, 0, tzinfo=UTC), False, 4),
+        (datetime(2026, 11, 20, 20, 45, tzinfo=UTC), True, 4),
+    ]
+
+
+def test_forced_flow_is_of_the_last_snapshot_with_levels(built):
+    found = built.rows(
+        "select event_at, hours_ahead, vol_shift_points, spot_level, forced_flow_usd, "
+        "gamma_flow_usd, vanna_flow_usd, charm_flow_usd, residual_flow_usd, expired_flow_usd "
+        "from fct_forced_flow where session_id = 'SPY|2026-11-20' order by hours_ahead, spot_level"
+    )
+    # gamma 8 at the session's first snapshot; the second has an unsound surface
+    instant = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
+    assert found == [
+        (instant, 0.0, 0.0, 500.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+        (instant, 0.0, 0.0, 510.0, -9.0, -16.0, 0.0, 0.0, 7.0, 0.0),
+        (instant, 24.0, -5.0, 495.0, 103.0, 8.0, 120.0, -32.0, 7.0, 2.0),
+    ]
+
+
+def test_surface_slices_carry_method_age_and_where_their_forward_comes_from(built):
+    found = built.rows(
+        "select root, method, age_seconds, atm_vol, rate, rate_source, carry, forward_method, "
+        "forward_quality, abs(forward - spot * exp(carry * year_fraction)) < 1e-9 "
+        "from fct_vol_surface where session_id = 'SPX|2026-11-20' order by root"
+    )
+    forward = (0.04, "curve", 0.03, "parity", "ok", True)
+    assert found == [("SPX", "aged", 60.0, 0.2, *forward), ("SPXW", "fit", None, 0.2, *forward)]
+
+
+def test_surface_quality_flags_the_last_surface_even_where_it_is_not_sound(built):
+    found = built.rows(
+        "select event_at, is_session_last, is_sound, reasons, fitted_share "
+        "from fct_surface_quality where session_id = 'SPY|2026-11-20' order by 1"
+    )
+    assert found == [
+        (datetime(2026, 11, 20, 15, 0, tzinfo=UTC), False, True, [], 1.0),
+        (datetime(2026, 11, 20, 20, 45, tzinfo=UTC), True, False, ["few_in_spread"], 1.0),
     ]
 
 

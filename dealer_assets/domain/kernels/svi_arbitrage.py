@@ -1,9 +1,10 @@
-"""Least slacks of a surface's no-arbitrage conditions.
+"""What the no-arbitrage conditions need of many smiles at many points, and their least slacks.
 
-Belongs here: Durrleman's g over each smile's own points, total variance against earlier expiries
-over common points. Does not belong here: making the conditions hold (`svi_correction`).
+Belongs here: Durrleman's g over each smile's own points, total variance on common points and how
+it rises with expiry. Does not belong here: making the conditions hold (`svi_correction`).
 
-The columns of a smile are those of `svi.COLUMNS`.
+The columns of a smile are those of `svi.COLUMNS`. Loops over points are split: what LLVM can
+vectorise first, the spline's cell by cell after it.
 """
 
 from __future__ import annotations
@@ -17,11 +18,15 @@ from dealer_assets.domain.kernels.compilation import inlined, kernel
 from dealer_assets.domain.kernels.elementary import exp, log
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 _FIRST_KNOT = 8
 
 LEAST_CELLS = 17
 """Raw SVI has no knots worth the name; its domain is cut into this many cells."""
+
+SLACK = 2e-7
+"""Common points hold the domains' ends themselves, which this much rounding may not exclude."""
 
 
 @inlined
@@ -35,6 +40,99 @@ def _asinh(y: float) -> float:
 def _coefficient(params: Floats, i: int, j: int) -> float:
     knots = params.shape[1] - _FIRST_KNOT
     return params[i, _FIRST_KNOT + j] if 0 <= j < knots else 0.0
+
+
+@inlined
+def _finite_row(params: Floats, i: int, low: float, high: float) -> bool:
+    total = low + high
+    for j in range(params.shape[1]):
+        total += params[i, j]
+    return math.isfinite(total)
+
+
+@inlined
+def _polynomials(params: Floats, i: int, out: Floats) -> None:
+    """Write the spline of each cell -4 .. knots as a cubic in the cell's own 0 .. 1.
+
+    Row ``cell + 4`` of `out`, of shape (knots + 5, 4). The first and the last row are zero: points
+    beyond the spline are given one of them.
+    """
+    for row in range(out.shape[0]):
+        c0 = _coefficient(params, i, row - 4)
+        c1 = _coefficient(params, i, row - 3)
+        c2 = _coefficient(params, i, row - 2)
+        c3 = _coefficient(params, i, row - 1)
+        out[row, 0] = (c0 + 4.0 * c1 + c2) / 6.0
+        out[row, 1] = 0.5 * (c2 - c0)
+        out[row, 2] = 0.5 * (c0 - 2.0 * c1 + c2)
+        out[row, 3] = (c3 - c0) / 6.0 + 0.5 * (c1 - c2)
+    for j in range(4):
+        out[0, j] = 0.0
+        out[out.shape[0] - 1, j] = 0.0
+
+
+@inlined
+def _base(
+    u: Floats,
+    scale: float,
+    a: float,
+    b: float,
+    rho: float,
+    m: float,
+    s2: float,
+    k: Floats,
+    cosh: Floats,
+    w: Floats,
+    slope: Floats,
+    bend: Floats,
+) -> None:
+    """Raw SVI and its derivatives at k = scale sinh(u); `cosh` is dk/du."""
+    for g in range(u.shape[0]):
+        grown = exp(u[g])
+        k[g] = 0.5 * scale * (grown - 1.0 / grown)
+        cosh[g] = 0.5 * scale * (grown + 1.0 / grown)
+        x = k[g] - m
+        square = x * x + s2
+        r = math.sqrt(square)
+        w[g] = a + b * (rho * x + r)
+        slope[g] = b * (rho + x / r)
+        bend[g] = b * s2 / (r * square)
+
+
+@inlined
+def _add_spline(
+    u: Floats,
+    origin: float,
+    inverse: float,
+    cubic: Floats,
+    k: Floats,
+    cosh: Floats,
+    w: Floats,
+    slope: Floats,
+    bend: Floats,
+) -> None:
+    last = cubic.shape[0] - 1
+    for g in range(u.shape[0]):
+        x = (u[g] - origin) * inverse
+        cell = math.floor(x)
+        t = x - cell
+        row = min(max(int(cell) + 4, 0), last)
+        s1, s2, s3 = cubic[row, 1], cubic[row, 2], cubic[row, 3]
+        rate = inverse / cosh[g]
+        first = (s1 + t * (2.0 * s2 + 3.0 * t * s3)) * rate
+        w[g] += cubic[row, 0] + t * (s1 + t * (s2 + t * s3))
+        slope[g] += first
+        bend[g] += (2.0 * s2 + 6.0 * t * s3) * rate * rate - first * k[g] / (cosh[g] * cosh[g])
+
+
+@inlined
+def _durrleman(k: Floats, w: Floats, slope: Floats, bend: Floats) -> None:
+    """Overwrite `bend` by g, -inf where w is not positive."""
+    for g in range(k.shape[0]):
+        s = slope[g]
+        half = 1.0 - 0.5 * k[g] * s / w[g]
+        value = half * half - 0.25 * s * s * (1.0 / w[g] + 0.25) + 0.5 * bend[g]
+        bend[g] = value if w[g] > 0.0 else -np.inf
 
 
 @kernel
@@ -58,122 +156,145 @@ def least_butterfly(
     least, at : float64 array, shape (m,)
         Written: least g and its k; g is -inf where the total variance is not positive.
     """
+    cubic = np.empty((params.shape[1] - _FIRST_KNOT + 5, 4))
+    room = 0
+    buffer = np.empty((6, 1))
     for i in range(params.shape[0]):
         least[i] = np.nan
         at[i] = np.nan
-        total = 0.0
-        for j in range(params.shape[1]):
-            total += params[i, j]
-        if not math.isfinite(total + low[i] + high[i]):
+        if not _finite_row(params, i, low[i], high[i]):
             continue
-        b = params[i, 1]
-        rho = params[i, 2]
-        s2 = params[i, 4] * params[i, 4]
         scale = params[i, 5]
+        origin = params[i, 6]
         inverse = params[i, 7]
         start = _asinh(low[i] / scale)
         end = _asinh(high[i] / scale)
         parts = max(math.ceil((1.0 / inverse) * LEAST_CELLS / (end - start)), 1.0)
         step = 1.0 / (inverse * parts * per_cell)
         # The grid is anchored at a knot; both ends of the domain are points too
-        offset = math.ceil((start - params[i, 6]) / step)
-        points = int(math.floor((end - params[i, 6]) / step) - offset) + 3
+        offset = math.ceil((start - origin) / step)
+        points = int(math.floor((end - origin) / step) - offset) + 3
+        if points > room:
+            room = points
+            buffer = np.empty((6, room))
+        u = buffer[0, :points]
+        k = buffer[1, :points]
+        cosh = buffer[2, :points]
+        w = buffer[3, :points]
+        slope = buffer[4, :points]
+        value = buffer[5, :points]
+        for g in range(points):
+            u[g] = min(max(origin + (offset + g - 1.0) * step, start), end)
+        s2 = params[i, 4] * params[i, 4]
+        _base(
+            u,
+            scale,
+            params[i, 0],
+            params[i, 1],
+            params[i, 2],
+            params[i, 3],
+            s2,
+            k,
+            cosh,
+            w,
+            slope,
+            value,
+        )
+        _polynomials(params, i, cubic)
+        _add_spline(u, origin, inverse, cubic, k, cosh, w, slope, value)
+        _durrleman(k, w, slope, value)
         smallest = np.inf
         for g in range(points):
-            u = params[i, 6] + (offset + g - 1) * step
-            u = min(max(u, start), end)
-            grown = exp(u)
-            k = 0.5 * scale * (grown - 1.0 / grown)
-            cosh = 0.5 * scale * (grown + 1.0 / grown)
-            x = k - params[i, 3]
-            r = math.sqrt(x * x + s2)
-            w = params[i, 0] + b * (rho * x + r)
-            slope = b * (rho + x / r)
-            bend = b * s2 / (r * r * r)
-            x = (u - params[i, 6]) * inverse
-            cell = math.floor(x)
-            t = x - cell
-            o = 1.0 - t
-            left = int(cell)
-            c0 = _coefficient(params, i, left)
-            c1 = _coefficient(params, i, left + 1)
-            c2 = _coefficient(params, i, left + 2)
-            c3 = _coefficient(params, i, left + 3)
-            rate = inverse / cosh
-            first = 0.5 * (c3 * t * t - c0 * o * o)
-            first += c1 * t * (1.5 * t - 2.0) - c2 * o * (1.5 * o - 2.0)
-            second = c0 * o + c1 * (3.0 * t - 2.0) + c2 * (3.0 * o - 2.0) + c3 * t
-            w += (c0 * o * o * o + c3 * t * t * t) / 6.0
-            w += (c1 * (4.0 - 6.0 * t * t + 3.0 * t * t * t)) / 6.0
-            w += (c2 * (4.0 - 6.0 * o * o + 3.0 * o * o * o)) / 6.0
-            slope += first * rate
-            bend += second * rate * rate - first * rate * k / (cosh * cosh)
-            half = 1.0 - 0.5 * k * slope / w
-            value = half * half - 0.25 * slope * slope * (1.0 / w + 0.25) + 0.5 * bend
-            value = value if w > 0.0 else -np.inf
-            if value < smallest:
-                smallest = value
-                at[i] = k
+            if value[g] < smallest:
+                smallest = value[g]
+                at[i] = k[g]
         least[i] = smallest
 
 
 @kernel
-def least_calendar(
-    params: Floats, low: Floats, high: Floats, k: Floats, least: Floats, at: Floats
-) -> None:
-    """Least relative rise of total variance over the nearest earlier expiry.
+def curves(params: Floats, low: Floats, high: Floats, k: Floats, w: Floats) -> None:
+    """Total variance of smiles on common points.
 
     Parameters
     ----------
     params : float64 array, shape (m, COLUMNS)
-        Smiles by ascending expiry.
+        Smiles.
     low, high : float64 array, shape (m,)
         Domain in k; NaN leaves a smile out.
     k : float64 array, shape (c,)
         Common points, ascending.
+    w : float64 array, shape (m, c)
+        Written: total variance, NaN outside the domain and for a smile with NaN.
+    """
+    c = k.shape[0]
+    cubic = np.empty((params.shape[1] - _FIRST_KNOT + 5, 4))
+    where = np.empty(c)
+    last = cubic.shape[0] - 1
+    for i in range(params.shape[0]):
+        row = w[i]
+        for g in range(c):
+            row[g] = np.nan
+        if not _finite_row(params, i, low[i], high[i]):
+            continue
+        begin = 0
+        while begin < c and k[begin] < low[i] - SLACK:
+            begin += 1
+        end = c
+        while end > begin and k[end - 1] > high[i] + SLACK:
+            end -= 1
+        a = params[i, 0]
+        b = params[i, 1]
+        rho = params[i, 2]
+        m = params[i, 3]
+        s2 = params[i, 4] * params[i, 4]
+        shrink = 1.0 / params[i, 5]
+        origin = params[i, 6]
+        inverse = params[i, 7]
+        at = k[begin:end]
+        out = row[begin:end]
+        for g in range(end - begin):
+            x = at[g] - m
+            out[g] = a + b * (rho * x + math.sqrt(x * x + s2))
+            where[g] = (_asinh(at[g] * shrink) - origin) * inverse
+        _polynomials(params, i, cubic)
+        for g in range(end - begin):
+            cell = math.floor(where[g])
+            t = where[g] - cell
+            j = min(max(int(cell) + 4, 0), last)
+            out[g] += cubic[j, 0] + t * (cubic[j, 1] + t * (cubic[j, 2] + t * cubic[j, 3]))
+
+
+@kernel
+def least_rise(w: Floats, counts: Bools, k: Floats, least: Floats, at: Floats) -> None:
+    """Least relative rise of total variance over the nearest earlier expiry that counts.
+
+    Parameters
+    ----------
+    w : float64 array, shape (m, c)
+        Of `curves`, by ascending expiry.
+    counts : bool array, shape (m,)
+        Expiries that later ones are held against.
+    k : float64 array, shape (c,)
+        Common points.
     least, at : float64 array, shape (m,)
         Written: least ``w / w_earlier - 1`` and its k; NaN where there is no earlier smile.
     """
     c = k.shape[0]
     earlier = np.full(c, np.nan)
-    slack = 2e-7  # the points hold the domains' ends themselves
-    for i in range(params.shape[0]):
+    for i in range(w.shape[0]):
         least[i] = np.nan
         at[i] = np.nan
-        total = 0.0
-        for j in range(params.shape[1]):
-            total += params[i, j]
-        if not math.isfinite(total + low[i] + high[i]):
-            continue
-        b = params[i, 1]
-        rho = params[i, 2]
-        s2 = params[i, 4] * params[i, 4]
         smallest = np.inf
         for g in range(c):
-            if k[g] < low[i] - slack or k[g] > high[i] + slack:
-                continue
-            x = k[g] - params[i, 3]
-            w = params[i, 0] + b * (rho * x + math.sqrt(x * x + s2))
-            x = (_asinh(k[g] / params[i, 5]) - params[i, 6]) * params[i, 7]
-            cell = math.floor(x)
-            t = x - cell
-            o = 1.0 - t
-            left = int(cell)
-            c0 = _coefficient(params, i, left)
-            c1 = _coefficient(params, i, left + 1)
-            c2 = _coefficient(params, i, left + 2)
-            c3 = _coefficient(params, i, left + 3)
-            w += (c0 * o * o * o + c3 * t * t * t) / 6.0
-            w += (c1 * (4.0 - 6.0 * t * t + 3.0 * t * t * t)) / 6.0
-            w += (c2 * (4.0 - 6.0 * o * o + 3.0 * o * o * o)) / 6.0
-            if earlier[g] > 0.0:
-                gap = w / earlier[g] - 1.0
-                if gap < smallest:
-                    smallest = gap
-                    at[i] = k[g]
-            earlier[g] = w
+            gap = w[i, g] / earlier[g] - 1.0
+            if gap < smallest and earlier[g] > 0.0:
+                smallest = gap
+                at[i] = k[g]
         if smallest < np.inf:
             least[i] = smallest
+        if counts[i]:
+            for g in range(c):
+                earlier[g] = w[i, g] if math.isfinite(w[i, g]) else earlier[g]
 
 
 def warm() -> None:
@@ -181,4 +302,6 @@ def warm() -> None:
     params = np.array([[0.0, 0.1, 0.0, 0.0, 0.1, 0.1, 0.0, 1.0, *np.zeros(4)]])
     low, high, out = np.full(1, -0.1), np.full(1, 0.1), np.empty(1)
     least_butterfly(params, low, high, 2, out, out.copy())
-    least_calendar(params, low, high, np.linspace(-0.1, 0.1, 5), out, out.copy())
+    k, w = np.linspace(-0.1, 0.1, 5), np.empty((1, 5))
+    curves(params, low, high, k, w)
+    least_rise(w, np.ones(1, np.bool_), k, out, out.copy())

@@ -87,7 +87,16 @@ def inside(k: Floats, low: Floats, high: Floats) -> Bools:
     return np.asarray((k[None, :] >= low[:, None] - slack) & (k[None, :] <= high[:, None] + slack))
 
 
-def slacks(params: Floats, low: Floats, high: Floats) -> Slacks:
+def curves(params: Floats, low: Floats, high: Floats, k: Floats) -> Floats:
+    """Total variances on common points, shape (m, c); NaN outside each slice's domain."""
+    from dealer_assets.domain.kernels import svi_arbitrage as kernels
+
+    w = np.empty((params.shape[0], k.size))
+    kernels.curves(np.ascontiguousarray(params), low, high, k, w)
+    return w
+
+
+def slacks(params: Floats, low: Floats, high: Floats, *, counts: Bools | None = None) -> Slacks:
     """Check every slice on its domain.
 
     Parameters
@@ -96,19 +105,38 @@ def slacks(params: Floats, low: Floats, high: Floats) -> Slacks:
         Smiles by ascending expiry.
     low, high : float64 array, shape (m,)
         Domain of each slice in k; NaN: not checked.
+    counts : bool array, shape (m,), optional
+        Slices that later ones are held against; all of them by default.
 
     Returns
     -------
     Slacks
         A total variance that is not positive counts as a slack of minus infinity.
     """
+    k = common_grid(low, high, CALENDAR_POINTS)
+    return slacks_on(
+        params, low, high, k=k, w=curves(params, low, high, k), counts=counts
+    )
+
+
+def slacks_on(
+    params: Floats,
+    low: Floats,
+    high: Floats,
+    *,
+    k: Floats,
+    w: Floats,
+    counts: Bools | None = None,
+    per_cell: int = BUTTERFLY_POINTS_PER_CELL,
+) -> Slacks:
+    """`slacks` where the total variances `w` on common points `k` are known already."""
     from dealer_assets.domain.kernels import svi_arbitrage as kernels
 
     m = params.shape[0]
+    g, g_at, gap, gap_at = (np.empty(m) for _ in range(4))
     params = np.ascontiguousarray(params)
-    g, g_at, gap, gap_at = (np.full(m, np.nan) for _ in range(4))
-    kernels.least_butterfly(params, low, high, BUTTERFLY_POINTS_PER_CELL, g, g_at)
-    common = common_grid(low, high, CALENDAR_POINTS)
-    kernels.least_calendar(params, low, high, common, gap, gap_at)
+    kernels.least_butterfly(params, low, high, per_cell, g, g_at)
+    counts = np.ones(m, np.bool_) if counts is None else counts
+    kernels.least_rise(w, counts, k, gap, gap_at)
     lee = np.where(np.isnan(g), np.nan, 2.0 - params[:, 1] * (1.0 + np.abs(params[:, 2])))
     return Slacks(g, g_at, gap, gap_at, lee)
