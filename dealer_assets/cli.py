@@ -237,6 +237,7 @@ def snapshot(
 
     The provider is the simulator unless DEALER_PROVIDER=cboe (free, delayed, no key).
     """
+    from dealer_assets.curves import SIMULATED, curve_known
     from dealer_assets.ingest import lake_of, provider_of, store_snapshot
     from dealer_assets.pricing_file import price_snapshot
     from dealer_assets.reports.terminal import levels_view
@@ -244,9 +245,11 @@ def snapshot(
     from dealer_assets.underlyings import underlying as entry
 
     instant = _instant(at) if at else datetime.now(UTC)
-    taken = provider_of(settings()).snapshot(entry(underlying), at=instant)
-    outcome = store_snapshot(lake_of(settings()), taken)
-    priced = price_snapshot(taken, model=settings().model)
+    lake, provider = lake_of(settings()), provider_of(settings())
+    taken = provider.snapshot(entry(underlying), at=instant)
+    outcome = store_snapshot(lake, taken)
+    known = curve_known(lake, taken.event_at, simulated=taken.provider == SIMULATED).curve
+    priced = price_snapshot(taken, model=settings().model, curves=[known] if known else [])
     if as_json:
         sys.stdout.write(json.dumps(priced.document, indent=2) + "\n")
         return

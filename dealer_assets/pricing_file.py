@@ -31,6 +31,12 @@ from dealer_assets.providers.files import read_chain_file
 from dealer_assets.reports.wording import levels_document
 from dealer_assets.underlyings import underlying
 
+_EARLY_EXERCISE = Finding(
+    "early_exercise_unpriced",
+    "American options priced as European ones: no rate curve at hand. Pass --rates FILE with the "
+    "Treasury's par yields to price early exercise",
+)
+
 
 @dataclass(frozen=True)
 class PricedFile:
@@ -108,6 +114,10 @@ def price_snapshot(
         )
     surface = surface_of(chain, priced, tables.VOL_SURFACE.schema.empty_table())
     fitted = fitted_of(forwards, surface, quality_of(chain, priced, surface))
+    if priced["pricing_model"][0].as_py() == "black" and "american" in set(
+        chain["exercise"].to_pylist()
+    ):
+        findings = (*findings, _EARLY_EXERCISE)
     exposure = expose(chain, priced, model=model, market=fitted)
     row = exposure.levels.to_pylist()[0]
     row["contracts"] += snapshot.rejected.num_rows

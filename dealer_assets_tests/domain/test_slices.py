@@ -7,13 +7,23 @@ import pyarrow as pa
 import pytest
 
 from dealer_assets import tables
+from dealer_assets.domain.exposure.aggregate import open_book
+from dealer_assets.domain.exposure.profile import gamma_profile
+from dealer_assets.domain.forward import fit_slices
+from dealer_assets.domain.pricing.american import early_exercise_premium, escrowed_spot
 from dealer_assets.domain.pricing.chain import price_chain
 from dealer_assets.domain.pricing.inverse import TWAP_WINDOW_YEARS
-from dealer_assets.domain.pricing.slices import forwards_of, live_chain
+from dealer_assets.domain.pricing.slices import forwards_of, live_chain, pairs_of
 from dealer_assets.domain.pricing.terms import terms_of
 from dealer_assets.domain.rates import curve_from_par
 from dealer_assets.errors import BadInputError
-from dealer_assets_tests.domain.synthetic import EVENT_AT, chain, contract, quoted
+from dealer_assets_tests.domain.synthetic import (
+    EVENT_AT,
+    chain,
+    contract,
+    quoted,
+    years_to,
+)
 
 STRIKES = range(5500, 6501, 50)
 CURVE = curve_from_par(date(2025, 6, 9), np.array([0.25, 1.0, 10.0]), np.array([0.05, 0.05, 0.05]))
@@ -119,3 +129,53 @@ def test_greeks_come_back_from_stored_rows_by_the_same_model():
         greeks = terms_of(priced).greeks(priced["implied_vol"].to_numpy())
         np.testing.assert_allclose(greeks.gamma, priced["gamma"].to_numpy(), rtol=1e-6)
         np.testing.assert_allclose(greeks.charm, priced["charm"].to_numpy(), rtol=1e-5, atol=1e-12)
+
+
+def american_chain():
+    """SPY quotes that hold an early-exercise premium at 5 %."""
+    quotes = []
+    for item in quoted(range(440, 661, 5), vol=0.2, spot=550.0, rate=0.05, carry=0.05):
+        years = np.array([years_to(item["expiry_date"])])
+        forward, discount = 550.0 * np.exp(0.05 * years), np.exp(-0.05 * years)
+        premium = early_exercise_premium(
+            forward,
+            np.array([item["strike"]]),
+            S=escrowed_spot(forward, D=discount),
+            T=years,
+            sigma=np.array([0.2]),
+            D=discount,
+            is_call=np.array([item["right"] == "call"]),
+        )[0]
+        shown = {"bid": item["bid"] + premium, "ask": item["ask"] + premium, "root": "SPY"}
+        quotes.append(item | shown)
+    return chain(quotes, symbol="SPY", spot=550.0)
+
+
+def test_early_exercise_is_taken_off_before_parity_and_priced():
+    rows = american_chain()
+    forwards = forwards_of(rows, curve=CURVE)
+    assert forwards["is_deamericanised"].to_pylist() == [True]
+    true = 550.0 * np.exp(0.05 * forwards["year_fraction"][0].as_py())
+    raw = fit_slices(pairs_of(live_chain(rows)), np.array([35.2 / 365]), spot=550.0, curve=CURVE)
+    error = abs(forwards["forward"][0].as_py() - true)
+    assert error < 0.2 * abs(raw.forward[0] - true)
+    priced = price_chain(rows, forwards)
+    assert set(priced["pricing_model"].to_pylist()) == {"american"}
+    near = np.abs(priced["strike"].to_numpy() / 550.0 - 1.0) < 0.1
+    np.testing.assert_allclose(priced["implied_vol"].to_numpy()[near], 0.2, atol=2e-3)
+
+
+def test_without_a_rate_curve_american_options_are_priced_as_european_and_say_so():
+    rows = american_chain()
+    forwards = forwards_of(rows, curve=None)
+    assert forwards["is_deamericanised"].to_pylist() == [False]
+    assert set(price_chain(rows, forwards)["pricing_model"].to_pylist()) == {"black"}
+
+
+def test_the_profile_at_spot_is_the_sum_of_american_gammas():
+    rows = american_chain()
+    book = open_book(price_chain(rows, forwards_of(rows, curve=CURVE)), "naive")
+    assert np.abs(book.gamma_ratio - 1.0).max() > 0.01
+    profile = gamma_profile(book)
+    at_spot = profile.gamma_usd_per_pct[np.argmin(np.abs(profile.levels - book.spot))]
+    assert at_spot == pytest.approx(book.gamma_usd_per_pct.sum(), rel=1e-9)

@@ -36,7 +36,8 @@ final as (
         surfaces.root,
         surfaces.expiry_date,
         surfaces.expires_at,
-        surfaces.year_fraction,
+        -- the surface's is shorter where an average settles: its vols are per year of variance
+        forwards.year_fraction,
 
         -- what the smile rests on
         surfaces.method,

@@ -50,6 +50,8 @@ class Book:
         As priced; `years` are those that carry variance.
     position : float64 array
         Signed dealer position [contracts].
+    gamma_ratio : float64 array
+        Gamma over Black's at the same vol: 1 but for early exercise and averaged settlement.
     greeks : Greeks
         Per unit of underlying.
     """
@@ -66,6 +68,7 @@ class Book:
     vol: Floats
     multiplier: Floats
     position: Floats
+    gamma_ratio: Floats
     greeks: Greeks
 
     @property
@@ -122,6 +125,7 @@ def open_book(priced: pa.Table, model: str) -> Book:
     rows = priced.filter(pa.array(counted))
     is_call = np.array(pc.equal(rows["right"], "call").to_numpy())
     terms, vol = terms_of(rows), floats(rows, "implied_vol")
+    greeks = terms.greeks(vol)
     return Book(
         snapshot=snapshot,
         rows=rows,
@@ -135,7 +139,8 @@ def open_book(priced: pa.Table, model: str) -> Book:
         vol=vol,
         multiplier=floats(rows, "multiplier"),
         position=position_of(is_call, floats(rows, "open_interest_contracts")),
-        greeks=terms.greeks(vol),
+        gamma_ratio=terms.gamma_ratio(vol, greeks.gamma),
+        greeks=greeks,
     )
 
 

@@ -136,6 +136,9 @@ def market_of(book: Book, chain: pa.Table, priced: pa.Table) -> Market:
     is_call, strike = equals(priced, "right", "call"), floats(priced, "strike")
     open_interest = floats(priced, "open_interest_contracts")
     vendor = floats(live, "vendor_implied_vol")
+    position = np.nan_to_num(position_model(book.model)(is_call, open_interest))
+    # conventions and draws re-price with Black's gamma; the ratio makes it the contract's own
+    position[np.isfinite(floats(priced, "implied_vol")) & (open_interest > 0.0)] *= book.gamma_ratio
     first, slice_id = _slices(priced)
     years = floats(priced, "year_fraction")
     carried = floats(priced, "variance_years")
@@ -152,7 +155,7 @@ def market_of(book: Book, chain: pa.Table, priced: pa.Table) -> Market:
         ask=floats(live, "ask"),
         open_interest=open_interest,
         volume=floats(live, "volume_contracts"),
-        position=np.nan_to_num(position_model(book.model)(is_call, open_interest)),
+        position=position,
         multiplier=floats(priced, "multiplier"),
         vendor_vol=np.where(vendor > 0.0, vendor, np.nan),
         total_vol=floats(priced, "implied_vol") * np.sqrt(variance_years),

@@ -77,7 +77,12 @@ def book_terms(book: Book) -> Terms:
     return Terms(
         log_moneyness=np.log(book.strike / book.forward),
         total_vol=book.vol * np.sqrt(book.years),
-        amount=book.position * book.multiplier * book.discount * book.forward * PER_PCT,
+        amount=book.position
+        * book.gamma_ratio
+        * book.multiplier
+        * book.discount
+        * book.forward
+        * PER_PCT,
     )
 
 

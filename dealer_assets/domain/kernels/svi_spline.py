@@ -20,6 +20,11 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
+HUBER = 2.0
+OUTLIER = 4.0
+"""Distances from the fit in half-spreads; see `normal_equations`."""
+
+
 @inlined
 def _spline_row(
     k: float, scale: float, origin: float, inverse: float, row: Floats, knots: int
@@ -73,6 +78,90 @@ def _slot(left: int, j: int, knots: int) -> int:
     return min(max(left + j, 0), knots - 1)
 
 
+@inlined
+def _assemble(
+    basis: Floats,
+    slot: Ints,
+    residual: Floats,
+    root: Floats,
+    stiffness: float,
+    anchor: float,
+    H: Floats,
+    right: Floats,
+) -> None:
+    """Lower band of the normal matrix, and the right-hand side; `root` are root weights."""
+    knots = right.shape[0]
+    H[:, :] = 0.0
+    right[:] = 0.0
+    for q in range(basis.shape[0]):
+        square = root[q] * root[q]
+        for j in range(4):
+            a = slot[q, j]
+            share = square * basis[q, j]
+            right[a] += share * residual[q]
+            for p in range(j + 1):
+                H[a, slot[q, p]] += share * basis[q, p]
+    for j in range(knots):
+        H[j, j] += anchor
+        if 0 < j < knots - 1:
+            H[j - 1, j - 1] += stiffness
+            H[j, j] += 4.0 * stiffness
+            H[j + 1, j + 1] += stiffness
+            H[j, j - 1] -= 2.0 * stiffness
+            H[j + 1, j] -= 2.0 * stiffness
+            H[j + 1, j - 1] += stiffness
+
+
+@inlined
+def _factorise(H: Floats) -> None:
+    """Overwrite the lower band of a positive definite matrix by its Cholesky factor."""
+    for i in range(H.shape[0]):
+        for j in range(max(i - 3, 0), i + 1):  # the band of a cubic spline
+            total = H[i, j]
+            for q in range(max(i - 3, 0), j):
+                total -= H[i, q] * H[j, q]
+            H[i, j] = math.sqrt(total) if i == j else total / H[j, j]
+
+
+@inlined
+def _back(H: Floats, x: Floats) -> None:
+    """Solve in place with the factor."""
+    n = H.shape[0]
+    for i in range(n):
+        total = x[i]
+        for q in range(max(i - 3, 0), i):
+            total -= H[i, q] * x[q]
+        x[i] = total / H[i, i]
+    for i in range(n - 1, -1, -1):
+        total = x[i]
+        for q in range(i + 1, min(i + 4, n)):
+            total -= H[q, i] * x[q]
+        x[i] = total / H[i, i]
+
+
+@inlined
+def _reweigh(
+    basis: Floats,
+    slot: Ints,
+    residual: Floats,
+    weight: Floats,
+    x: Floats,
+    redescending: bool,
+    root: Floats,
+) -> bool:
+    """Set root weights by how far quotes are from the fit; tell whether one is an outlier."""
+    worst = 0.0
+    for q in range(basis.shape[0]):
+        left = residual[q]
+        for j in range(4):
+            left -= basis[q, j] * x[slot[q, j]]
+        size = abs(left) * weight[q]
+        worst = max(worst, size)
+        share = min(HUBER / max(size, 1e-300), 1.0)
+        root[q] = weight[q] * (share if redescending else math.sqrt(share))
+    return worst > OUTLIER
+
+
 @kernel
 def normal_equations(
     k: Floats,
@@ -83,10 +172,16 @@ def normal_equations(
     unit: Floats,
     stiffness: float,
     anchor: float,
+    rounds: int,
+    used: Floats,
     inverse: Floats,
     plain: Floats,
 ) -> None:
-    """Fit every slice's spline without constraints.
+    """Fit every slice's spline without constraints, so that single bad quotes do not bend it.
+
+    Where a quote is further than `OUTLIER` from the fit, the slice is fitted again with quotes
+    beyond `HUBER` weighed less: first as Huber does, which has one answer, then by the square of
+    that, which nearly forgets them.
 
     Parameters
     ----------
@@ -100,6 +195,10 @@ def normal_equations(
         A coefficient is this times the unknown, so that unknowns are relative variances.
     stiffness, anchor : float
         Weight of squared second differences and of squares of the unknowns.
+    rounds : int
+        Times that a slice is fitted again at most, half of them as Huber does; 0: never.
+    used : float64 array, shape (n,)
+        Written: root weights of the last round.
     inverse : float64 array, shape (m, knots, knots)
         Written: inverse of the normal matrix; zero for a slice whose base is NaN.
     plain : float64 array, shape (m, knots)
@@ -108,60 +207,42 @@ def normal_equations(
     knots = unit.shape[1]
     H = np.empty((knots, knots))
     row = np.empty(12)
-    right = np.empty(knots)
+    most = 0
     for i in range(first.shape[0] - 1):
-        H[:, :] = 0.0
-        right[:] = 0.0
+        most = max(most, first[i + 1] - first[i])
+    all_basis = np.empty((most, 4))
+    all_slots = np.empty((most, 4), np.int64)
+    for i in range(first.shape[0] - 1):
+        begin = first[i]
+        end = first[i + 1]
         inverse[i, :, :] = 0.0
         plain[i, :] = 0.0
+        for q in range(begin, end):
+            used[q] = weight[q]
         if not math.isfinite(shape[i, 0] + shape[i, 1] + shape[i, 2]):
             continue
-        for q in range(first[i], first[i + 1]):
+        basis = all_basis[: end - begin]
+        slot = all_slots[: end - begin]
+        for q in range(begin, end):
             left = _spline_row(k[q], shape[i, 0], shape[i, 1], shape[i, 2], row, knots)
             for j in range(4):
                 a = _slot(left, j, knots)
-                row[j] *= weight[q] * unit[i, a]
-                right[a] += row[j] * weight[q] * residual[q]
-                for p in range(j + 1):
-                    H[a, _slot(left, p, knots)] += row[j] * row[p]
+                slot[q - begin, j] = a
+                basis[q - begin, j] = row[j] * unit[i, a]
+        left_over = residual[begin:end]
+        x = plain[i]
+        for turn in range(rounds + 1):
+            _assemble(basis, slot, left_over, used[begin:end], stiffness, anchor, H, x)
+            _factorise(H)
+            _back(H, x)
+            late = 2 * turn >= rounds
+            if turn == rounds or not _reweigh(
+                basis, slot, left_over, weight[begin:end], x, late, used[begin:end]
+            ):
+                break
         for j in range(knots):
-            H[j, j] += anchor
-            if 0 < j < knots - 1:
-                H[j - 1, j - 1] += stiffness
-                H[j, j] += 4.0 * stiffness
-                H[j + 1, j + 1] += stiffness
-                H[j, j - 1] -= 2.0 * stiffness
-                H[j + 1, j] -= 2.0 * stiffness
-                H[j + 1, j - 1] += stiffness
-        _invert(H, inverse[i])
-        for j in range(knots):
-            total = 0.0
-            for p in range(knots):
-                total += inverse[i, j, p] * right[p]
-            plain[i, j] = total
-
-
-@inlined
-def _invert(H: Floats, out: Floats) -> None:
-    """Inverse of a positive definite matrix given by its lower triangle, which is overwritten."""
-    n = H.shape[0]
-    for i in range(n):
-        for j in range(max(i - 3, 0), i + 1):  # the band of a cubic spline
-            total = H[i, j]
-            for q in range(max(i - 3, 0), j):
-                total -= H[i, q] * H[j, q]
-            H[i, j] = math.sqrt(total) if i == j else total / H[j, j]
-    for c in range(n):
-        for i in range(n):
-            total = 1.0 if i == c else 0.0
-            for q in range(max(i - 3, 0), i):
-                total -= H[i, q] * out[c, q]
-            out[c, i] = total / H[i, i]
-        for i in range(n - 1, -1, -1):
-            total = out[c, i]
-            for q in range(i + 1, min(i + 4, n)):
-                total -= H[q, i] * out[c, q]
-            out[c, i] = total / H[i, i]
+            inverse[i, j, j] = 1.0
+            _back(H, inverse[i, j])
 
 
 @kernel
@@ -198,6 +279,6 @@ def warm() -> None:
     first = np.array([0, points], np.int64)
     nothing, one = np.zeros(points), np.ones(points)
     inverse, plain = np.empty((1, knots, knots)), np.empty((1, knots))
-    normal_equations(k, nothing, one, first, shape, unit, 1.0, 1.0, inverse, plain)
+    normal_equations(k, nothing, one, first, shape, unit, 1.0, 1.0, 2, one.copy(), inverse, plain)
     left = np.empty((1, points), np.int64)
     tabulate(k.reshape(1, points).copy(), shape, knots, np.empty((1, points, 12)), left)

@@ -25,7 +25,7 @@ from dealer_assets.domain.pricing.black import Greeks
 from dealer_assets.domain.pricing.implied_vol import REASON_WORDS, IvReason
 from dealer_assets.domain.pricing.inverse import coin_greeks
 from dealer_assets.domain.pricing.slices import LiveChain, forwards_of, live_chain
-from dealer_assets.domain.pricing.terms import Terms
+from dealer_assets.domain.pricing.terms import PricingModel, Terms
 from dealer_assets.errors import BadInputError
 
 _OWN, _OTHER, _INTERPOLATED, _EXTRAPOLATED, _NONE = range(len(tables.IV_SOURCES))
@@ -84,8 +84,15 @@ def _terms(chain: LiveChain, by_contract: pa.Table) -> Terms:
         discount=floats(by_contract, "discount"),
         years=chain.slice_years[chain.slice_id],
         is_venue_forward=equals(by_contract, "method", "venue"),
-        model=chain.model,
+        model=_model(chain, by_contract),
     )
+
+
+def _model(chain: LiveChain, by_contract: pa.Table) -> PricingModel:
+    """Price early exercise only on forwards freed of it: without a rate they cannot be."""
+    if chain.model == "american" and not by_contract["is_deamericanised"][0].as_py():
+        return "black"
+    return chain.model
 
 
 @dataclass(frozen=True)

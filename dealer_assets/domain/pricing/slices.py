@@ -34,7 +34,7 @@ from dealer_assets.domain.rates import RateCurve
 from dealer_assets.underlyings import underlying
 
 _PARITY_ROUNDS = 3
-"""Each leaves a twentieth of the error of the forwards of American chains."""
+"""Each leaves a twentieth of the error of an American chain's forwards."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class LiveChain:
 
     @property
     def model(self) -> PricingModel:
-        """Exercise model of the chain's contracts: by their settlement, style and the registry."""
+        """Exercise model the chain asks for: by its settlement, style and the registry."""
         first = self.rows.slice(0, 1).to_pylist()[0]
         if first["settlement"] == "twap":
             return "average"
@@ -178,6 +178,8 @@ def _slices(chain: LiveChain, spot: float, curve: RateCurve | None) -> tuple[Sli
     slices = fit_slices(pairs, chain.slice_years, spot=spot, curve=curve)
     if chain.model != "american":
         return slices, False
+    if curve is None:
+        return slices, False  # without a rate nobody exercises a put early: see `Terms.model`
     for _ in range(_PARITY_ROUNDS):
         european = replace(pairs, difference=_european_difference(chain, slices))
         slices = fit_slices(european, chain.slice_years, spot=spot, curve=curve)

@@ -147,6 +147,27 @@ class Terms:
             is_call=self.is_call,
         )
 
+    def gamma_ratio(self, vol: Floats, gamma: Floats) -> Floats:
+        """Gamma over Black's at the same vol and forward: 1 throughout for European exercise.
+
+        Re-pricing at other spots multiplies Black's gamma by it, so that a profile at spot is the
+        sum of the contracts' own gammas. 1 where Black's gamma is nothing.
+        """
+        if self.model == "black":
+            return np.ones(self.strike.size)
+        european = black_greeks(
+            self.forward,
+            self.strike,
+            S=self.spot,
+            T=self.variance_years,
+            sigma=vol,
+            D=self.discount,
+            is_call=self.is_call,
+        ).gamma
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratio = gamma / european
+        return np.where(np.isfinite(ratio), ratio, 1.0)
+
     def take(self, index: Ints) -> Terms:
         """Return the terms of chosen contracts."""
         return Terms(

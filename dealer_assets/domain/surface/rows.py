@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dealer_assets import tables
 from dealer_assets.domain.columns import Floats, floats, integers, nullable
@@ -69,7 +70,15 @@ def surface_of(chain: pa.Table, priced: pa.Table, previous: pa.Table) -> pa.Tabl
         return tables.VOL_SURFACE.schema.empty_table()
     quotes = chain_quotes(chain, priced)
     before = surface_from(previous) if previous.num_rows else None
-    return _slice_rows(fit_surface(quotes, previous=before), quotes, priced)
+    surface = fit_surface(quotes, previous=before)
+    rows = _slice_rows(surface, quotes, priced)
+    if "aged" not in surface.method:
+        return rows
+    # an earlier snapshot can have been downloaded later: its smile was not known before that
+    latest = pc.max(pa.chunked_array([*rows["known_at"].chunks, *previous["known_at"].chunks]))
+    place = rows.schema.get_field_index("known_at")
+    known_at = pa.repeat(latest, rows.num_rows)
+    return rows.set_column(place, rows.schema.field(place), known_at)
 
 
 def quality_of(chain: pa.Table, priced: pa.Table, surface: pa.Table) -> pa.Table:

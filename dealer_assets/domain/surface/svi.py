@@ -47,6 +47,10 @@ _G_MARGIN = 4e-3
 _GAP_MARGIN = 2e-4
 """g and the relative calendar gap asked for, so that between the points they stay positive."""
 
+import os
+_BASE_TOLERANCE=float(os.environ.get('BT','0.03'))
+_ROBUST_ROUNDS = 6
+_UNQUOTED = float(os.environ.get('UQ','1e-3'))
 _PARTINGS, _SWEEPS, _REPAIRS = 2, 2, 8
 """Of the attempts at repair the one with the fewest violations stands."""
 
@@ -132,7 +136,8 @@ def fit_slices(
     w = vol * vol * time
     weight = 1.0 / (2.0 * vol * time * half_spread)
     raw, cost = np.empty((q, RAW)), np.empty(q)
-    svi.fit_raw(k, w, weight, first, np.ascontiguousarray(previous), _RAW_STEPS, raw, cost)
+    even = 1.0 / (2.0 * vol * time * np.hypot(half_spread, _BASE_TOLERANCE * vol))
+    svi.fit_raw(k, w, even, first, np.ascontiguousarray(previous), _RAW_STEPS, raw, cost)
 
     params = np.zeros((q, COLUMNS))
     params[:, :RAW] = raw
@@ -190,8 +195,9 @@ def _problem(
     row = np.repeat(np.arange(q), np.diff(first))
     residual = w - total_variance(k, row, params)[0]
     inverse, plain = np.empty((q, KNOTS, KNOTS)), np.empty((q, KNOTS))
+    used = np.empty(k.size)
     kernels.normal_equations(
-        k, residual, weight, first, shape, unit, _STIFFNESS, _ANCHOR, inverse, plain
+        k, residual, weight, first, shape, unit, _STIFFNESS, _ANCHOR, _ROBUST_ROUNDS, used, inverse, plain
     )
     points = _at_knots(params, low, high)
     table, left = np.empty((*points.shape, 12)), np.empty(points.shape, np.int64)
@@ -211,7 +217,7 @@ def _problem(
         shared_base=_raw(tiled, params)[0],
         shared_table=shared_table,
         shared_left=shared_left,
-        precision=_precision(shared, k, weight, first),
+        precision=_precision(shared, k, used, first),
         inside=inside(shared, low, high),
     )
 
@@ -241,6 +247,7 @@ def _precision(shared: Floats, k: Floats, weight: Floats, first: Ints) -> Floats
     out = np.empty((first.size - 1, shared.size))
     for i, (a, b) in enumerate(_parts(first)):
         out[i] = np.interp(shared, k[a:b], weight[a:b] ** 2)
+        out[i, (shared < k[a]) | (shared > k[b - 1])] *= _UNQUOTED
     return out
 
 
