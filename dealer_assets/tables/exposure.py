@@ -165,7 +165,7 @@ LEVEL_BAND = Table(
         MODEL,
         Column("variant", pa.string(), "-", "Name of the convention; base is ours."),
         Column("axis", pa.string(), "-", "What it varies against ours.", allowed=BAND_AXES),
-        Column("in_convention_band", pa.bool_(), "-", "It could be applied to this chain."),
+        Column("in_convention_band", pa.bool_(), "-", "It applies and has a flip in range."),
         Column("in_inferred_band", pa.bool_(), "-", "The chain does not settle what it varies."),
         Column("contracts", pa.int64(), "contracts", "Contracts in the sums.", lower=0),
         _usd("flip_price", "Zero nearest to spot."),

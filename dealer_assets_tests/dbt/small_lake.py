@@ -159,6 +159,7 @@ def _add_surface(rows: Rows, underlying: str, at: datetime, *, is_sound: bool) -
             "aged": aged,
             "interpolated": 0,
             "ruled": 0,
+            "without_smile": 0,
             "fitted_share": 1.0 - aged / len(slices),
             "oldest_age_seconds": 60.0 if aged else None,
             "quotes": 10 * len(slices),

@@ -149,7 +149,7 @@ VIOLATED_RULES = {
     "vol_surface_carry_brings_spot_to_forward",
     "vol_surface_in_spread_share_is_a_share",
     "vol_surface_slices_have_a_forwards_row",
-    "surface_slices_are_at_most_the_expiries",
+    "surface_slices_are_the_expiries",
     "surface_violations_are_at_most_the_expiries",
     "surface_negative_slack_is_counted",
     "surface_sound_has_no_reasons",

@@ -32,6 +32,7 @@ final as (
         quality.aged,
         quality.interpolated,
         quality.ruled,
+        quality.without_smile,
         quality.fitted_share,
         quality.oldest_age_seconds,
 

@@ -16,6 +16,7 @@ renamed as (
         aged,
         interpolated,
         ruled,
+        without_smile,
         fitted_share,
         oldest_age_seconds,
 

@@ -25,6 +25,9 @@ from dealer_assets.domain.surface.quality import surface_quality
 from dealer_assets.domain.surface.quotes import Quotes, chain_quotes
 from dealer_assets.domain.surface.smiles import COLUMNS, FIRST_KNOT
 
+NO_VARIANCE = -1e9
+"""Stored slack of a smile whose total variance is not positive somewhere on its domain."""
+
 _SHARED = ("underlying", "session_date", "event_at", "known_at")
 _SMILE = (
     "svi_a",
@@ -102,6 +105,7 @@ def quality_of(chain: pa.Table, priced: pa.Table, surface: pa.Table) -> pa.Table
         "aged": methods.count("aged"),
         "interpolated": methods.count("interpolated"),
         "ruled": methods.count("rule"),
+        "without_smile": methods.count("none"),
         "fitted_share": measured.fitted_share,
         "oldest_age_seconds": float(ages.max()) if ages.size else None,
         "quotes": int(fitted.quote_count.sum()),
@@ -215,12 +219,12 @@ def _slice_rows(surface: Surface, quotes: Quotes, priced: pa.Table) -> pa.Table:
         "in_spread_share": nullable(quality.in_spread),
         "rms_half_spreads": nullable(quality.chi),
         "atm_error_bp": nullable(quality.atm_error_bp),
-        "butterfly_slack": nullable(surface.after.butterfly),
+        "butterfly_slack": _slack(surface.after.butterfly),
         "butterfly_slack_at": nullable(surface.after.butterfly_at),
-        "calendar_slack": nullable(surface.after.calendar),
+        "calendar_slack": _slack(surface.after.calendar),
         "calendar_slack_at": nullable(surface.after.calendar_at),
-        "free_butterfly_slack": nullable(surface.before.butterfly),
-        "free_calendar_slack": nullable(surface.before.calendar),
+        "free_butterfly_slack": _slack(surface.before.butterfly),
+        "free_calendar_slack": _slack(surface.before.calendar),
         "parity_residual": nullable(quality.parity_residual),
     }
     for i, name in enumerate(_SMILE):
@@ -278,6 +282,11 @@ def _laid_out(
 
 def _shared(rows: pa.Table) -> dict[str, Any]:
     return {name: rows[name][0].as_py() for name in _SHARED}
+
+
+def _slack(values: Floats) -> pa.Array:
+    """Store slacks with a number for minus infinity: null would look like a slice without smile."""
+    return nullable(np.where(np.isneginf(values), NO_VARIANCE, values))
 
 
 def _known(value: float) -> float | None:

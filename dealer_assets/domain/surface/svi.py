@@ -50,6 +50,7 @@ _GAP_MARGIN = 2e-4
 import os
 _BASE_TOLERANCE=float(os.environ.get('BT','0.03'))
 _ROBUST_ROUNDS = 6
+_HOLD = float(os.environ.get('HO','0'))
 _UNQUOTED = float(os.environ.get('UQ','1e-3'))
 _PARTINGS, _SWEEPS, _REPAIRS = 2, 2, 8
 """Of the attempts at repair the one with the fewest violations stands."""
@@ -197,7 +198,7 @@ def _problem(
     inverse, plain = np.empty((q, KNOTS, KNOTS)), np.empty((q, KNOTS))
     used = np.empty(k.size)
     kernels.normal_equations(
-        k, residual, weight, first, shape, unit, _STIFFNESS, _ANCHOR, _ROBUST_ROUNDS, used, inverse, plain
+        k, residual, weight, first, shape, unit, _STIFFNESS, _ANCHOR, _HOLD, _ROBUST_ROUNDS, used, inverse, plain
     )
     points = _at_knots(params, low, high)
     table, left = np.empty((*points.shape, 12)), np.empty(points.shape, np.int64)
