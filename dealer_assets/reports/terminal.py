@@ -129,6 +129,9 @@ def held_view(rows: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
+_STATUS_SHORT = {"ok": "", "far": "far", "none_in_range": "none", "ill_conditioned": "ill-cond."}
+
+
 def levels_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Show one line of levels per underlying and session."""
     numbers = ("spot", "net gamma", "flip", "call wall", "put wall")
@@ -143,13 +146,13 @@ def levels_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         gamma = row["net_gamma_exposure_usd_per_pct"]
         table.add_row(
             row["underlying"],
-            str(row["session_date"]),
+            f"{row['session_date']:%m-%d}",
             price(row["spot"]),
             Text(usd(gamma), style="green" if gamma > 0 else "red"),
             price(row["flip_price"]),
             _strike(row["call_wall"]),
             _strike(row["put_wall"]),
-            "" if row["flip_status"] == "ok" else row["flip_status"],
+            _STATUS_SHORT[row["flip_status"]],
         )
     return table
 

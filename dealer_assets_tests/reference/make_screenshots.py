@@ -25,13 +25,18 @@ PAGES = {
     "ui_lineage": "/asset-groups/",
     "ui_lane": "/locations/__repository__@pipeline/asset-groups/spx/lineage",
     "ui_levels": "/assets/SPX/exposure_levels?view=overview",
+    "ui_surface": "/assets/SPX/vol_surface?view=overview",
+    "ui_greeks": "/assets/SPX/greek_surface?view=overview",
+    "ui_band": "/assets/SPX/level_band?view=overview",
     "ui_partitions": "/assets/SPX/exposure_levels?view=partitions",
     "ui_checks": "/assets/SPX/chain_snapshots?view=checks",
     "ui_mart_checks": "/assets/marts/fct_exposure_levels?view=checks",
     "ui_automation": "/automation",
 }
-CLICKS = {"ui_levels": "text=Show Markdown"}
-"""What to click before the picture: the gamma profile opens from the asset's metadata."""
+CLICKS = {
+    name: "text=Show Markdown" for name in ("ui_levels", "ui_surface", "ui_greeks", "ui_band")
+}
+"""What to click before the picture: the asset's own picture opens from its metadata."""
 
 SETTLE_MS = 6_000
 

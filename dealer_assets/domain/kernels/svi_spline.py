@@ -172,7 +172,6 @@ def normal_equations(
     unit: Floats,
     stiffness: float,
     anchor: float,
-    hold: float,
     rounds: int,
     used: Floats,
     inverse: Floats,
@@ -196,21 +195,18 @@ def normal_equations(
         A coefficient is this times the unknown, so that unknowns are relative variances.
     stiffness, anchor : float
         Weight of squared second differences and of squares of the unknowns.
-    hold : float
-        Weight of squared distances from `plain` that `inverse` is for.
     rounds : int
         Times that a slice is fitted again at most, half of them as Huber does; 0: never.
     used : float64 array, shape (n,)
         Written: root weights of the last round.
     inverse : float64 array, shape (m, knots, knots)
-        Written: inverse of the normal matrix, `hold` on its diagonal; zero for a slice whose base is NaN.
+        Written: inverse of the normal matrix; zero for a slice whose base is NaN.
     plain : float64 array, shape (m, knots)
         Written: the unconstrained unknowns.
     """
     knots = unit.shape[1]
     H = np.empty((knots, knots))
     row = np.empty(12)
-    idle = np.empty(knots)
     most = 0
     for i in range(first.shape[0] - 1):
         most = max(most, first[i + 1] - first[i])
@@ -244,9 +240,6 @@ def normal_equations(
                 basis, slot, left_over, weight[begin:end], x, late, used[begin:end]
             ):
                 break
-        if hold > 0.0:
-            _assemble(basis, slot, left_over, used[begin:end], stiffness, anchor + hold, H, idle)
-            _factorise(H)
         for j in range(knots):
             inverse[i, j, j] = 1.0
             _back(H, inverse[i, j])
@@ -286,6 +279,6 @@ def warm() -> None:
     first = np.array([0, points], np.int64)
     nothing, one = np.zeros(points), np.ones(points)
     inverse, plain = np.empty((1, knots, knots)), np.empty((1, knots))
-    normal_equations(k, nothing, one, first, shape, unit, 1.0, 1.0, 1.0, 2, one.copy(), inverse, plain)
+    normal_equations(k, nothing, one, first, shape, unit, 1.0, 1.0, 2, one.copy(), inverse, plain)
     left = np.empty((1, points), np.int64)
     tabulate(k.reshape(1, points).copy(), shape, knots, np.empty((1, points, 12)), left)

@@ -259,7 +259,6 @@ def _splined(
         np.ones((1, KNOTS)),
         _LOOSE,
         1e-3 * _LOOSE,
-        0.0,
         0,
         np.empty(k.size),
         inverse,

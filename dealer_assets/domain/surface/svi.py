@@ -50,7 +50,6 @@ _GAP_MARGIN = 2e-4
 import os
 _BASE_TOLERANCE=float(os.environ.get('BT','0.03'))
 _ROBUST_ROUNDS = 6
-_HOLD = float(os.environ.get('HO','0'))
 _UNQUOTED = float(os.environ.get('UQ','1e-3'))
 _PARTINGS, _SWEEPS, _REPAIRS = 2, 2, 8
 """Of the attempts at repair the one with the fewest violations stands."""
@@ -144,10 +143,8 @@ def fit_slices(
     params[:, :RAW] = raw
     ends = k[first[:-1]], k[first[1:] - 1]
     scale = np.array([np.sqrt(np.interp(0.0, k[a:b], w[a:b])) for a, b in _parts(first)])
-    origin = np.arcsinh(ends[0] / scale)
-    params[:, 5], params[:, 6] = scale, origin
-    params[:, 7] = (KNOTS - 3) / (np.arcsinh(ends[1] / scale) - origin)
     low, high = ends[0] - MARGIN * scale, ends[1] + MARGIN * scale
+    params[:, 5], params[:, 6:8] = scale, _knots(ends, (low, high), scale)
     problem = _problem(k, w, weight, first=first, params=params, domain=(low, high))
 
     free = _with_spline(params, problem, problem.plain)
@@ -168,6 +165,19 @@ def fit_slices(
         if _violations(latest) < best:
             best, out, after = _violations(latest), trial, latest
     return Fitted(out, free, low, high, before, after)
+
+
+def _knots(ends: tuple[Floats, Floats], domain: tuple[Floats, Floats], scale: Floats) -> Floats:
+    """Origin and inverse spacing of each slice's knots, shape (q, 2).
+
+    Knots span the quotes, and the domain but for a cell on each side: further out the spline is too
+    weak for the conditions that hold there.
+    """
+    quoted = np.arcsinh(np.stack(ends) / scale)
+    start, end = np.arcsinh(np.stack(domain) / scale)
+    cell = (end - start) / (KNOTS - 1)
+    origin = np.minimum(quoted[0], start + cell)
+    return np.stack([origin, (KNOTS - 3) / (np.maximum(quoted[1], end - cell) - origin)], axis=1)
 
 
 def _parts(first: Ints) -> list[tuple[int, int]]:
@@ -198,7 +208,7 @@ def _problem(
     inverse, plain = np.empty((q, KNOTS, KNOTS)), np.empty((q, KNOTS))
     used = np.empty(k.size)
     kernels.normal_equations(
-        k, residual, weight, first, shape, unit, _STIFFNESS, _ANCHOR, _HOLD, _ROBUST_ROUNDS, used, inverse, plain
+        k, residual, weight, first, shape, unit, _STIFFNESS, _ANCHOR, _ROBUST_ROUNDS, used, inverse, plain
     )
     points = _at_knots(params, low, high)
     table, left = np.empty((*points.shape, 12)), np.empty(points.shape, np.int64)
