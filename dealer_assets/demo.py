@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 _CALENDARS: tuple[tuple[str, ...], ...] = (("SPX", "SPY"), ("BTC",))
 
 
-_OF_UNDERLYINGS = tuple(t for t in tables.TABLES if t is not tables.TREASURY_CURVE)
-
-
 @dataclass(frozen=True)
 class Step:
     """Lanes that share a calendar, and their sessions, oldest first."""
@@ -145,7 +142,8 @@ def _rows_table(lake: Lake, symbols: list[str], first: date) -> RenderableType:
         rows = scan(lake, table, underlyings=[symbol], first=first, columns=["event_at"])
         return int(rows.num_rows)
 
-    rows = {t.name: [count(t, symbol) for symbol in symbols] for t in _OF_UNDERLYINGS}
+    ours = [table for table in tables.TABLES if table is not tables.TREASURY_CURVE]
+    rows = {t.name: [count(t, symbol) for symbol in symbols] for t in ours}
     return counts_table("rows in the lake", symbols, rows)
 
 
