@@ -122,4 +122,4 @@ ci: lint types arch defs dbt test ## Everything CI checks, tests last
 
 .PHONY: clean
 clean: ## Remove the environment and everything generated, not the data
-	@rm -rf $(VENV) dbt_project/target .mypy_cache .ruff_cache .pytest_cache
+	@rm -rf $(VENV) .venv-bench dbt_project/target .mypy_cache .ruff_cache .pytest_cache

@@ -16,7 +16,18 @@ from dealer_assets.underlyings import underlying
 
 SESSION = date(2026, 11, 19)
 SATURDAY = date(2026, 11, 14)
-DERIVED = ("contract_greeks", "dealer_exposure", "exposure_levels", "gamma_profile")
+DERIVED = (
+    "forwards",
+    "contract_greeks",
+    "vol_surface",
+    "surface_quality",
+    "greek_surface",
+    "dealer_exposure",
+    "exposure_levels",
+    "gamma_profile",
+    "level_band",
+    "scenario_grid",
+)
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +65,10 @@ def test_every_table_of_every_lane_has_its_parts(platform: Path) -> None:
 
 @pytest.mark.slow
 def test_stored_levels_are_what_pricing_the_snapshot_alone_gives(platform: Path) -> None:
-    snapshot = provider_of(settings()).snapshot(
-        underlying("SPX"), at=datetime(2026, 11, 19, 21, 15, tzinfo=UTC)
-    )
-    alone = price_snapshot(snapshot, model="naive").exposure.levels.to_pylist()[0]
+    provider = provider_of(settings())
+    snapshot = provider.snapshot(underlying("SPX"), at=datetime(2026, 11, 19, 21, 15, tzinfo=UTC))
+    curves = [provider.rate_curve(date(2026, 11, 18))]
+    alone = price_snapshot(snapshot, model="naive", curves=curves).exposure.levels.to_pylist()[0]
     stored = scan(lake_of(settings()), tables.EXPOSURE_LEVELS, underlyings=["SPX"]).to_pylist()
     assert [row for row in stored if row["event_at"] == alone["event_at"]] == [alone]
 

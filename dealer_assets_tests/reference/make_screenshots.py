@@ -33,9 +33,7 @@ PAGES = {
     "ui_mart_checks": "/assets/marts/fct_exposure_levels?view=checks",
     "ui_automation": "/automation",
 }
-CLICKS = {
-    name: "text=Show Markdown" for name in ("ui_levels", "ui_surface", "ui_greeks", "ui_band")
-}
+CLICKS = dict.fromkeys(("ui_levels", "ui_surface", "ui_greeks", "ui_band"), "text=Show Markdown")
 """What to click before the picture: the asset's own picture opens from its metadata."""
 
 SETTLE_MS = 6_000

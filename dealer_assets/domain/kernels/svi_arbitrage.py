@@ -18,6 +18,7 @@ from dealer_assets.domain.kernels.compilation import inlined, kernel
 from dealer_assets.domain.kernels.elementary import exp, log
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 _FIRST_KNOT = 8
@@ -27,6 +28,10 @@ LEAST_CELLS = 17
 
 SLACK = 2e-7
 """Common points hold the domains' ends themselves, which this much rounding may not exclude."""
+
+
+_NEAR = 2e-3
+"""Rises within this of the least one at the points are looked at between the points too."""
 
 
 @inlined
@@ -264,9 +269,77 @@ def curves(params: Floats, low: Floats, high: Floats, k: Floats, w: Floats) -> N
             out[g] += cubic[j, 0] + t * (cubic[j, 1] + t * (cubic[j, 2] + t * cubic[j, 3]))
 
 
+@inlined
+def _vertex(
+    k0: float, g0: float, k1: float, g1: float, k2: float, g2: float
+) -> tuple[float, float]:
+    """Least value of the parabola through three points whose middle one is lowest, and its k."""
+    left = (g1 - g0) / (k1 - k0)
+    right = (g2 - g1) / (k2 - k1)
+    bend = (right - left) / (k2 - k0)
+    slope = left + bend * (k1 - k0)
+    if not bend > 0.0:
+        return g1, k1
+    return g1 - 0.25 * slope * slope / bend, k1 - 0.5 * slope / bend
+
+
+@inlined
+def _row_rise(
+    row: Floats, earlier: Floats, source: Ints, k: Floats, gap: Floats
+) -> tuple[float, float]:
+    """Least relative rise over `earlier` and its k; inf and NaN where there is nothing earlier."""
+    c = k.shape[0]
+    smallest = np.inf
+    for g in range(c):
+        rise = row[g] / earlier[g] - 1.0
+        gap[g] = rise if earlier[g] > 0.0 else np.nan
+        smallest = gap[g] if gap[g] < smallest else smallest
+    near = smallest + _NEAR
+    place = np.nan
+    for g in range(c):
+        if not gap[g] < near:
+            continue
+        value = gap[g]
+        where = k[g]
+        if (
+            0 < g < c - 1
+            and source[g - 1] == source[g] == source[g + 1]
+            and gap[g] <= gap[g - 1]
+            and gap[g] <= gap[g + 1]
+        ):
+            value, where = _vertex(k[g - 1], gap[g - 1], k[g], gap[g], k[g + 1], gap[g + 1])
+        if value <= smallest:
+            smallest = value
+            place = where
+    return smallest, place
+
+
+@kernel
+def rise_above(row: Floats, earlier: Floats, source: Ints, k: Floats) -> float:
+    """Least relative rise of one smile over what is earlier; as `least_rise`.
+
+    Parameters
+    ----------
+    row, earlier : float64 array, shape (c,)
+        Total variances at the common points, NaN where there is none.
+    source : int64 array, shape (c,)
+        Which smile `earlier` is taken from: a parabola is led through points of one only.
+    k : float64 array, shape (c,)
+        Common points.
+
+    Returns
+    -------
+    float
+        inf where there is nothing earlier.
+    """
+    return _row_rise(row, earlier, source, k, np.empty(k.shape[0]))[0]
+
+
 @kernel
 def least_rise(w: Floats, counts: Bools, k: Floats, least: Floats, at: Floats) -> None:
     """Least relative rise of total variance over the nearest earlier expiry that counts.
+
+    Where the rise is near its least, a parabola tells how much lower it is between the points.
 
     Parameters
     ----------
@@ -281,20 +354,16 @@ def least_rise(w: Floats, counts: Bools, k: Floats, least: Floats, at: Floats) -
     """
     c = k.shape[0]
     earlier = np.full(c, np.nan)
+    source = np.full(c, -1, np.int64)
+    gap = np.empty(c)
     for i in range(w.shape[0]):
-        least[i] = np.nan
-        at[i] = np.nan
-        smallest = np.inf
-        for g in range(c):
-            gap = w[i, g] / earlier[g] - 1.0
-            if gap < smallest and earlier[g] > 0.0:
-                smallest = gap
-                at[i] = k[g]
-        if smallest < np.inf:
-            least[i] = smallest
+        smallest, at[i] = _row_rise(w[i], earlier, source, k, gap)
+        least[i] = smallest if smallest < np.inf else np.nan
         if counts[i]:
             for g in range(c):
-                earlier[g] = w[i, g] if math.isfinite(w[i, g]) else earlier[g]
+                known = math.isfinite(w[i, g])
+                earlier[g] = w[i, g] if known else earlier[g]
+                source[g] = i if known else source[g]
 
 
 def warm() -> None:
@@ -305,3 +374,4 @@ def warm() -> None:
     k, w = np.linspace(-0.1, 0.1, 5), np.empty((1, 5))
     curves(params, low, high, k, w)
     least_rise(w, np.ones(1, np.bool_), k, out, out.copy())
+    rise_above(w[0], w[0].copy(), np.zeros(5, np.int64), k)

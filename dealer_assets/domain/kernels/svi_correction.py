@@ -1,7 +1,7 @@
 """The spline on top of raw SVI, under the conditions of no arbitrage.
 
-Belongs here: separation of neighbouring expiries, the quadratic programme of one slice. Does not
-belong here: the spline and its free fit (`svi_spline`), the base smile (`svi`), choice of slices.
+Belongs here: the quadratic programme of one slice. Does not belong here: the spline and its free fit
+(`svi_spline`), the base smile (`svi`), bounds that part neighbouring expiries (`svi_order`).
 
 The spline is linear in its coefficients, so that a slice is a convex quadratic programme: total
 variance above a floor and below a cap (calendar) is linear, and Durrleman's g >= 0 (butterfly) is
@@ -41,64 +41,6 @@ _ROOM = 48
 def _slot(left: int, j: int, knots: int) -> int:
     """Return the number of a row's j-th spline, brought into range where its entry is 0 anyway."""
     return min(max(left + j, 0), knots - 1)
-
-
-@kernel
-def separate(w: Floats, precision: Floats, cap_share: float, floor: Floats, cap: Floats) -> None:
-    """Set between neighbouring expiries a boundary that neither may cross.
-
-    At each k the total variances are first made non-decreasing by weighted isotonic regression
-    (pool adjacent violators); the boundary of two neighbours is the precision-weighted mean of
-    their two values, so that the less certain slice moves more.
-
-    Parameters
-    ----------
-    w, precision : float64 array, shape (m, n)
-        Total variance and inverse squared half-spread, per slice and k; NaN outside a slice's
-        domain, where the slice takes no part.
-    cap_share : float
-        Relative gap kept between a floor and the cap beneath it.
-    floor, cap : float64 array, shape (m, n)
-        Written: bounds of w; -inf and inf where there is none.
-    """
-    m, n = w.shape
-    value = np.empty(m)
-    weight = np.empty(m)
-    count = np.empty(m, np.int64)
-    member = np.empty(m, np.int64)
-    level = np.empty(m)
-    for g in range(n):
-        blocks = 0
-        members = 0
-        for i in range(m):
-            floor[i, g] = -np.inf
-            cap[i, g] = np.inf
-            if not math.isfinite(w[i, g]):
-                continue
-            member[members] = i
-            members += 1
-            value[blocks] = w[i, g]
-            weight[blocks] = precision[i, g]
-            count[blocks] = 1
-            blocks += 1
-            while blocks > 1 and value[blocks - 2] > value[blocks - 1]:
-                a = weight[blocks - 2]
-                b = weight[blocks - 1]
-                value[blocks - 2] = (a * value[blocks - 2] + b * value[blocks - 1]) / (a + b)
-                weight[blocks - 2] = a + b
-                count[blocks - 2] += count[blocks - 1]
-                blocks -= 1
-        at = 0
-        for b in range(blocks):
-            for _ in range(count[b]):
-                level[at] = value[b]
-                at += 1
-        for q in range(1, members):
-            a = precision[member[q - 1], g]
-            b = precision[member[q], g]
-            boundary = (a * level[q - 1] + b * level[q]) / (a + b)
-            cap[member[q - 1], g] = boundary * (1.0 - cap_share)
-            floor[member[q], g] = boundary * (1.0 + cap_share)
 
 
 @inlined
@@ -436,7 +378,7 @@ def constrain(
     order : int64 array, shape (q,)
         Slices to solve, in this order; the others keep their unknowns.
     bounds : float64 array, shape (2, m, c) or (2, 0, 0)
-        Floor and cap of total variance at the shared points, from `separate`; when empty, the
+        Floor and cap of total variance at the shared points, from `svi_order.separate`; when empty, the
         other slices' current total variances bound each slice.
     inverse, plain, unit
         Of `svi_spline.normal_equations`.
@@ -550,7 +492,7 @@ def warm() -> None:
     w, base = np.full((1, points), 0.01), np.zeros((3, 1, points))
     base[0] = 0.01
     bounds = np.empty((2, 1, points))
-    separate(w, np.ones((1, points)), 0.0, bounds[0], bounds[1])
+    bounds[0], bounds[1] = 0.0, 1.0
     constrain(
         np.zeros(1, np.int64),
         bounds,

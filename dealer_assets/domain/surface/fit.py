@@ -31,7 +31,6 @@ from dealer_assets.domain.surface.smiles import (
     COLUMNS,
     FIRST_KNOT,
     KNOTS,
-    RAW,
     flat,
     rescaled,
     total_variance,
@@ -76,14 +75,14 @@ def fit_surface(quotes: Quotes, *, previous: Surface | None = None) -> Surface:
     quotes : Quotes
         Any order, any garbage; see `quotes.clean`. Slices by ascending expiry.
     previous : Surface, optional
-        An earlier surface: start of the search, and the source of ``aged`` slices.
+        An earlier surface, the source of ``aged`` slices. Nothing else is taken from it: a slice
+        that is fitted does not depend on what was fitted before.
 
     Returns
     -------
     Surface
-        Every slice of `quotes`, with its method. The fit of a slice without usable quotes is no
-        error. Same input, same bytes; a start from `previous` changes a fit within the optimiser's
-        tolerance.
+        Every slice of `quotes`, with its method. A slice without usable quotes is no error. Same
+        input, same bytes.
     """
     kept, half_spread = clean(quotes)
     m = kept.years.size
@@ -96,7 +95,7 @@ def fit_surface(quotes: Quotes, *, previous: Surface | None = None) -> Surface:
     )
     before = _nothing(m)
     match, age = _matches(kept, previous)
-    fitted, rows = _fit(kept, half_spread, previous=previous, match=match)
+    fitted, rows = _fit(kept, half_spread)
     if fitted is not None:
         sound = _believable(kept, half_spread, fitted=fitted, rows=rows)
         good = rows[sound]
@@ -138,12 +137,15 @@ def _spread_out(part: Slacks, rows: Ints, m: int) -> Slacks:
 
 
 def _after(draft: _Draft, fitted: Fitted | None, rows: Ints) -> Slacks:
-    """Slacks of the whole surface; those of the fit where it is all of it."""
+    """Slacks of the whole surface; those of the fit where it is all of it.
+
+    Slices are held against fitted ones only: what stands in for a slice promises nothing.
+    """
     usable = np.flatnonzero(draft.method != "none")
     all_fitted = np.array_equal(usable, rows) and bool((draft.method[rows] == "fit").all())
     if fitted is not None and all_fitted:
         return _spread_out(fitted.after, rows, draft.method.size)
-    return slacks(draft.params, draft.low, draft.high)
+    return slacks(draft.params, draft.low, draft.high, counts=draft.method == "fit")
 
 
 def _matches(quotes: Quotes, previous: Surface | None) -> tuple[Ints, Floats]:
@@ -161,9 +163,7 @@ def _matches(quotes: Quotes, previous: Surface | None) -> tuple[Ints, Floats]:
     return match, age
 
 
-def _fit(
-    quotes: Quotes, half_spread: Floats, *, previous: Surface | None, match: Ints
-) -> tuple[Fitted | None, Ints]:
+def _fit(quotes: Quotes, half_spread: Floats) -> tuple[Fitted | None, Ints]:
     """Fit the slices that have enough quotes; return their rows too."""
     first = quotes.first
     k = quotes.log_moneyness
@@ -176,18 +176,12 @@ def _fit(
     if rows.size == 0:
         return None, rows
     keep = enough[quotes.slice_id]
-    starts = np.full((rows.size, RAW), np.nan)
-    if previous is not None:
-        known = match[rows] >= 0
-        ratio = quotes.years[rows[known]] / previous.years[match[rows[known]]]
-        starts[known] = rescaled(previous.params[match[rows[known]]], ratio)[:, :RAW]
     fitted = fit_slices(
         k[keep],
         quotes.vol[keep],
         half_spread=half_spread[keep],
         first=np.concatenate([[0], np.cumsum(np.diff(first)[rows])]).astype(np.int64),
         years=quotes.years[rows],
-        previous=starts,
     )
     return fitted, rows
 
