@@ -216,6 +216,31 @@ def least_butterfly(
         least[i] = smallest
 
 
+@inlined
+def _values(params: Floats, i: int, k: Floats, where: Floats, cubic: Floats, out: Floats) -> None:
+    """Total variance of smile i at k; `where` and `cubic` are scratch."""
+    n = k.shape[0]
+    last = cubic.shape[0] - 1
+    a = params[i, 0]
+    b = params[i, 1]
+    rho = params[i, 2]
+    m = params[i, 3]
+    s2 = params[i, 4] * params[i, 4]
+    shrink = 1.0 / params[i, 5]
+    origin = params[i, 6]
+    inverse = params[i, 7]
+    for g in range(n):
+        x = k[g] - m
+        out[g] = a + b * (rho * x + math.sqrt(x * x + s2))
+        where[g] = (_asinh(k[g] * shrink) - origin) * inverse
+    _polynomials(params, i, cubic)
+    for g in range(n):
+        cell = math.floor(where[g])
+        t = where[g] - cell
+        j = min(max(int(cell) + 4, 0), last)
+        out[g] += cubic[j, 0] + t * (cubic[j, 1] + t * (cubic[j, 2] + t * cubic[j, 3]))
+
+
 @kernel
 def curves(params: Floats, low: Floats, high: Floats, k: Floats, w: Floats) -> None:
     """Total variance of smiles on common points.
@@ -234,11 +259,9 @@ def curves(params: Floats, low: Floats, high: Floats, k: Floats, w: Floats) -> N
     c = k.shape[0]
     cubic = np.empty((params.shape[1] - _FIRST_KNOT + 5, 4))
     where = np.empty(c)
-    last = cubic.shape[0] - 1
     for i in range(params.shape[0]):
-        row = w[i]
         for g in range(c):
-            row[g] = np.nan
+            w[i, g] = np.nan
         if not _finite_row(params, i, low[i], high[i]):
             continue
         begin = 0
@@ -247,26 +270,32 @@ def curves(params: Floats, low: Floats, high: Floats, k: Floats, w: Floats) -> N
         end = c
         while end > begin and k[end - 1] > high[i] + SLACK:
             end -= 1
-        a = params[i, 0]
-        b = params[i, 1]
-        rho = params[i, 2]
-        m = params[i, 3]
-        s2 = params[i, 4] * params[i, 4]
-        shrink = 1.0 / params[i, 5]
-        origin = params[i, 6]
-        inverse = params[i, 7]
-        at = k[begin:end]
-        out = row[begin:end]
-        for g in range(end - begin):
-            x = at[g] - m
-            out[g] = a + b * (rho * x + math.sqrt(x * x + s2))
-            where[g] = (_asinh(at[g] * shrink) - origin) * inverse
-        _polynomials(params, i, cubic)
-        for g in range(end - begin):
-            cell = math.floor(where[g])
-            t = where[g] - cell
-            j = min(max(int(cell) + 4, 0), last)
-            out[g] += cubic[j, 0] + t * (cubic[j, 1] + t * (cubic[j, 2] + t * cubic[j, 3]))
+        _values(params, i, k[begin:end], where[begin:end], cubic, w[i, begin:end])
+
+
+@kernel
+def at_quotes(params: Floats, k: Floats, first: Ints, w: Floats) -> None:
+    """Total variance of smiles at their own quotes.
+
+    Parameters
+    ----------
+    params : float64 array, shape (m, COLUMNS)
+        Smiles.
+    k : float64 array, shape (n,)
+        Finite log-moneyness.
+    first : int64 array, shape (m + 1,)
+        Quotes of smile i are ``first[i] : first[i + 1]``.
+    w : float64 array, shape (n,)
+        Written; NaN for a smile with NaN.
+    """
+    cubic = np.empty((params.shape[1] - _FIRST_KNOT + 5, 4))
+    where = np.empty(k.shape[0])
+    for i in range(params.shape[0]):
+        part = slice(first[i], first[i + 1])
+        if _finite_row(params, i, 0.0, 0.0):
+            _values(params, i, k[part], where[part], cubic, w[part])
+        else:
+            w[part] = np.nan
 
 
 @inlined
@@ -373,5 +402,6 @@ def warm() -> None:
     least_butterfly(params, low, high, 2, out, out.copy())
     k, w = np.linspace(-0.1, 0.1, 5), np.empty((1, 5))
     curves(params, low, high, k, w)
+    at_quotes(params, k, np.array([0, 5], np.int64), np.empty(5))
     least_rise(w, np.ones(1, np.bool_), k, out, out.copy())
     rise_above(w[0], w[0].copy(), np.zeros(5, np.int64), k)

@@ -158,6 +158,7 @@ def _programme(
     """
     n = x.shape[0]
     held = 0
+    known = 0
     for r in range(size):
         busy[r] = False
     z = scratch[0]
@@ -172,13 +173,15 @@ def _programme(
         multiplier = 0.0
         out = 0
         while out >= 0:
-            _shares(start, rows, active, held, v, gram, factor, shares)
+            _shares(start, rows, active, held, known, v, gram, factor, shares)
+            known = held
             gap = bound[row] - SOFTNESS * multiplier - _dot(rows[row], x, start[row])
             step, out = _step_along(x, z, v, image, shares, dual, held, gap, rows[row], start[row])
             multiplier += step
             if out >= 0:
                 busy[active[out]] = False
                 held -= 1
+                known = out
                 _drop(active, dual, image, gram, out, held)
         if held == active.shape[0]:
             return False
@@ -195,22 +198,30 @@ def _shares(
     rows: Floats,
     active: Ints,
     held: int,
+    known: int,
     v: Floats,
     gram: Floats,
     factor: Floats,
     out: Floats,
 ) -> None:
-    """Solve (N H^-1 N' + SOFTNESS) out = N v for the active rows N; `gram` is that matrix."""
+    """Solve (N H^-1 N' + SOFTNESS) out = N v for the active rows N; `gram` is that matrix.
+
+    The first `known` rows of its Cholesky factor are there already.
+    """
     for i in range(held):
         a = active[i]
         right = 0.0
         for j in range(4):
             right += rows[a, j] * v[start[a] + j]
-        for j in range(i + 1):
-            total = gram[i, j]
-            for q in range(j):
-                total -= factor[i, q] * factor[j, q]
-            factor[i, j] = math.sqrt(max(total, 0.5 * SOFTNESS)) if i == j else total / factor[j, j]
+        if i >= known:
+            for j in range(i + 1):
+                total = gram[i, j]
+                for q in range(j):
+                    total -= factor[i, q] * factor[j, q]
+                if i == j:
+                    factor[i, i] = math.sqrt(max(total, 0.5 * SOFTNESS))
+                else:
+                    factor[i, j] = total / factor[j, j]
         for q in range(i):
             right -= factor[i, q] * out[q]
         out[i] = right / factor[i, i]

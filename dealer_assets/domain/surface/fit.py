@@ -32,6 +32,7 @@ from dealer_assets.domain.surface.smiles import (
     FIRST_KNOT,
     KNOTS,
     flat,
+    at_quotes,
     rescaled,
     total_variance,
 )
@@ -188,18 +189,19 @@ def _fit(quotes: Quotes, half_spread: Floats) -> tuple[Fitted | None, Ints]:
 
 def _believable(quotes: Quotes, half_spread: Floats, *, fitted: Fitted, rows: Ints) -> Bools:
     """Tell which fits are good enough to stand, shape of `rows`."""
-    place = np.full(quotes.years.size, -1, np.int64)
-    place[rows] = np.arange(rows.size)
-    mine = place[quotes.slice_id]
-    used = mine >= 0
-    w = total_variance(quotes.log_moneyness[used], mine[used], fitted.params)[0]
+    params = np.full((quotes.years.size, COLUMNS), np.nan)
+    params[rows] = fitted.params
+    first = quotes.first
+    w = at_quotes(quotes.log_moneyness, first, params)
     with np.errstate(invalid="ignore"):
-        vol = np.sqrt(w / quotes.years[quotes.slice_id[used]])
-        error = np.abs(vol - quotes.vol[used]) / half_spread[used]
+        vol = np.sqrt(w / np.repeat(quotes.years, np.diff(first)))
+        error = np.abs(vol - quotes.vol) / half_spread
     error = np.where(np.isfinite(error), error, np.inf)
-    size = np.bincount(mine[used], minlength=rows.size)
-    close = np.bincount(mine[used], error <= 1.0, minlength=rows.size) / size
-    chi = np.sqrt(np.bincount(mine[used], error**2, minlength=rows.size) / size)
+    begin = first[rows]  # rows without enough quotes lie in between: sums, not slices
+    total = np.concatenate([[0.0], np.cumsum(error <= 1.0)])
+    size = first[rows + 1] - begin
+    close = (total[first[rows + 1]] - total[begin]) / size
+    chi = np.sqrt(np.array([np.mean(error[a : a + n] ** 2) for a, n in zip(begin, size, strict=True)]))
     finite = np.isfinite(fitted.params).all(axis=1)
     return np.asarray(finite & ~((close < WORST_IN_SPREAD) & (chi > WORST_CHI)))
 

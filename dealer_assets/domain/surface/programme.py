@@ -14,7 +14,7 @@ import numpy as np
 
 from dealer_assets.domain.columns import Floats, Ints
 from dealer_assets.domain.surface.arbitrage import common_grid, curves
-from dealer_assets.domain.surface.smiles import FIRST_KNOT, KNOTS, RAW, total_variance
+from dealer_assets.domain.surface.smiles import FIRST_KNOT, KNOTS, RAW, at_quotes
 
 STIFFNESS = 25.0
 ANCHOR = 0.01
@@ -195,8 +195,7 @@ def build(
     nodes = origin[:, None] + (np.arange(KNOTS) - 1.0) / inverse_spacing[:, None]
     at = np.clip(scale[:, None] * np.sinh(nodes), low[:, None], high[:, None])
     unit = np.maximum(_raw_value(at, params), 0.02 * scale[:, None] ** 2)
-    row = np.repeat(np.arange(q), np.diff(first))
-    residual = w - total_variance(k, row, params)[0]
+    residual = w - at_quotes(k, first, params)
     inverse, plain = np.empty((q, KNOTS, KNOTS)), np.empty((q, KNOTS))
     used = np.empty(k.size)
     kernels.normal_equations(

@@ -33,6 +33,9 @@ _LEAST_VEGA_SHARE = 1e-3
 _BELIEVABLE = (1e-4, 200.0)
 """Vols outside are garbage; minutes before expiry, prices of a tick do reach thousands of %."""
 
+_APART = 1e4
+"""More than any half-spread: ranks of a slice's stand together."""
+
 _WIDEST = 12.0
 """Nor is ln(K/F) beyond this a strike."""
 
@@ -107,7 +110,9 @@ def clean(quotes: Quotes) -> tuple[Quotes, Floats]:
         keep &= ~(half > MAX_HALF_SPREAD_SHARE * vol)
         keep &= ~(quotes.vol_bid > vol) & ~(quotes.vol_ask < vol)
     index = np.flatnonzero(keep)
-    index = index[np.lexsort((k[index], home[index]))]
+    step = np.diff(home[index])
+    if ((step < 0) | ((step == 0) & (np.diff(k[index]) < 0.0))).any():
+        index = index[np.lexsort((k[index], home[index]))]
     kept = Quotes(
         slice_id=home[index],
         log_moneyness=k[index],
@@ -135,20 +140,20 @@ def _half_spread(quotes: Quotes) -> Floats:
 def _floored(quotes: Quotes, half: Floats) -> Floats:
     """Give every quote a half-spread that a weight can be made of."""
     first = quotes.first
-    out = np.empty(half.size)
-    for i in range(quotes.years.size):
+    count = np.diff(first)
+    order = np.argsort(half + _APART * quotes.slice_id, kind="stable")  # NaN last
+    known = np.bincount(quotes.slice_id[np.isfinite(half)], minlength=count.size)
+    start = np.concatenate([[0], np.cumsum(known)])[:-1]
+    ranked = np.append(half[order], np.nan)
+    lower = ranked[start + np.maximum(known - 1, 0) // 2]
+    upper = ranked[start + known // 2 - (known == 0) * 0]
+    median = np.where(known > 0, 0.5 * (lower + upper), np.nan)
+    floor = np.maximum(HALF_SPREAD_FLOOR, HALF_SPREAD_FLOOR_SHARE * median)
+    home = quotes.slice_id
+    out = np.maximum(np.where(np.isfinite(half), half, 2.0 * median[home]), floor[home])
+    for i in np.flatnonzero((known == 0) & (count > 0)):
         part = slice(first[i], first[i + 1])
-        if part.start == part.stop:
-            continue
-        known = half[part][np.isfinite(half[part])]
-        if known.size:
-            median = float(np.median(known))
-            floor = max(HALF_SPREAD_FLOOR, HALF_SPREAD_FLOOR_SHARE * median)
-            out[part] = np.maximum(
-                np.where(np.isfinite(half[part]), half[part], 2.0 * median), floor
-            )
-        else:
-            out[part] = _by_vega(quotes.log_moneyness[part], quotes.vol[part], quotes.years[i])
+        out[part] = _by_vega(quotes.log_moneyness[part], quotes.vol[part], quotes.years[i])
     return out
 
 

@@ -54,6 +54,15 @@ def total_variance(k: Floats, slice_id: Ints, params: Floats) -> tuple[Floats, F
     return out[0].reshape(k.shape), out[1].reshape(k.shape), out[2].reshape(k.shape)
 
 
+def at_quotes(k: Floats, first: Ints, params: Floats) -> Floats:
+    """Total variance of each smile at its own quotes, ``first[i] : first[i + 1]`` of finite k."""
+    from dealer_assets.domain.kernels import svi_arbitrage
+
+    w = np.empty(k.size)
+    svi_arbitrage.at_quotes(np.ascontiguousarray(params), k, first, w)
+    return w
+
+
 def on_grid(k: Floats, params: Floats) -> tuple[Floats, Floats, Floats]:
     """`total_variance` of each smile on its own points; k of shape (m, n)."""
     return total_variance(k, np.arange(k.shape[0])[:, None], params)

@@ -35,7 +35,8 @@ _BASE_TOLERANCE = 0.03
 """Half-spread, relative to vol, that is added in quadrature for raw SVI: the base has to be near
 all quotes, those with wide spreads too, and the spline does the rest."""
 
-_PARTINGS, _SWEEPS = 2, 2
+_PARTINGS, _SWEEPS = 1, 1
+"""More of either leaves fewer slices to `repair` and costs more than it saves."""
 
 _COARSE_CHECK = 4
 """Points per cell at which g of the unconstrained fit is looked at."""
