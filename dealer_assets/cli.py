@@ -88,7 +88,9 @@ def levels(
     ] = None,
     rates: Annotated[
         Path | None,
-        typer.Option(help="Treasury par-yield file: rates for expiries too short to tell theirs."),
+        typer.Option(
+            help="Treasury par-yield file: rates of short expiries; prices early exercise."
+        ),
     ] = None,
     png: Annotated[
         Path | None,
@@ -237,8 +239,14 @@ def snapshot(
 
     The provider is the simulator unless DEALER_PROVIDER=cboe (free, delayed, no key).
     """
-    from dealer_assets.curves import SIMULATED, curve_known
-    from dealer_assets.ingest import lake_of, provider_of, store_snapshot
+    from dealer_assets.curves import curve_known
+    from dealer_assets.ingest import (
+        SIMULATOR,
+        lake_of,
+        provider_of,
+        store_own_curve,
+        store_snapshot,
+    )
     from dealer_assets.pricing_file import price_snapshot
     from dealer_assets.reports.terminal import levels_view
     from dealer_assets.settings import settings
@@ -246,14 +254,18 @@ def snapshot(
 
     instant = _instant(at) if at else datetime.now(UTC)
     lake, provider = lake_of(settings()), provider_of(settings())
-    taken = provider.snapshot(entry(underlying), at=instant)
+    asset = entry(underlying)
+    taken = provider.snapshot(asset, at=instant)
+    store_own_curve(lake, provider, asset, session_date=taken.session_date)
     outcome = store_snapshot(lake, taken)
-    known = curve_known(lake, taken.event_at, simulated=taken.provider == SIMULATED).curve
+    known = curve_known(lake, taken.event_at, simulated=taken.provider == SIMULATOR).curve
     priced = price_snapshot(taken, model=settings().model, curves=[known] if known else [])
     if as_json:
         sys.stdout.write(json.dumps(priced.document, indent=2) + "\n")
         return
     out.print(levels_view(priced.document))
+    for finding in priced.findings:
+        out.print(f"  [yellow]{finding.code}[/yellow]: {finding.text}")
     out.print(f"{outcome.status} in the lake: {outcome.contracts:,} contracts, {taken.source_name}")
 
 

@@ -32,11 +32,8 @@ from dealer_assets.lake.storage import Lake
 from dealer_assets.lake.writer import write_part
 from dealer_assets.providers.treasury import parse_par_yields
 
-CURRENCY = "USD"
-"""Stands where other tables have the underlying."""
-
-SIMULATED = "simulator"
-"""Source of curves that belong to simulated chains."""
+CURRENCY, SIMULATED_CURRENCY = "USD", "USD-SIMULATED"
+"""Stand where other tables have the underlying; simulated curves serve simulated chains only."""
 
 _NAMES = ("yield", "treasury", "par_")
 _DAMAGE = (EOFError, OSError, zlib.error)
@@ -83,7 +80,12 @@ def read_curve_file(path: Path) -> list[RateCurve]:
 
 
 def store_curves(
-    lake: Lake, curves: Iterable[RateCurve], *, source: str, since: date
+    lake: Lake,
+    curves: Iterable[RateCurve],
+    *,
+    source: str,
+    since: date = date.min,
+    simulated: bool = False,
 ) -> StoredCurves:
     """Store curves, one part per date; storing them again changes nothing.
 
@@ -97,7 +99,10 @@ def store_curves(
         File or request they came from.
     since : datetime.date
         Earlier curves are counted and left out: no partition could use them.
+    simulated : bool
+        They are of a simulated market.
     """
+    currency = SIMULATED_CURRENCY if simulated else CURRENCY
     written = held = earlier = 0
     for curve in curves:
         if curve.date < since:
@@ -106,8 +111,8 @@ def store_curves(
         part = write_part(
             lake,
             tables.TREASURY_CURVE,
-            _rows(curve, source),
-            underlying=CURRENCY,
+            _rows(curve, source, currency),
+            underlying=currency,
             session_date=curve.date,
             name=SESSION_PART,
         )
@@ -116,17 +121,11 @@ def store_curves(
     return StoredCurves(written, held, earlier)
 
 
-def store_simulated(lake: Lake, curve: RateCurve) -> None:
-    """Store a simulated curve where no curve of its date is held; a real one is never displaced."""
-    if not list_parts(lake, tables.TREASURY_CURVE, CURRENCY, curve.date):
-        store_curves(lake, [curve], source=SIMULATED, since=date.min)
-
-
-def _rows(curve: RateCurve, source: str) -> pa.Table:
+def _rows(curve: RateCurve, source: str, currency: str) -> pa.Table:
     n, instant = curve.tenor_years.size, published_at(curve.date)
     return pa.table(
         {
-            "underlying": [CURRENCY] * n,
+            "underlying": [currency] * n,
             "session_date": [curve.date] * n,
             "event_at": [instant] * n,
             "known_at": [instant] * n,
@@ -151,15 +150,14 @@ def curve_known(lake: Lake, instant: datetime, *, simulated: bool = False) -> Cu
     simulated : bool
         Whether it is for a simulated chain; the two kinds never serve each other.
     """
+    currency = SIMULATED_CURRENCY if simulated else CURRENCY
     for age in range(REFUSED_AFTER_DAYS + 2):
         day = instant.date() - timedelta(days=age)
         if published_at(day) > instant:
             continue
-        parts = list_parts(lake, tables.TREASURY_CURVE, CURRENCY, day)
-        if not parts:
-            continue
-        rows = read_part(lake, tables.TREASURY_CURVE, parts[0])
-        if (rows["source_name"][0].as_py() == SIMULATED) == simulated:
+        parts = list_parts(lake, tables.TREASURY_CURVE, currency, day)
+        if parts:
+            rows = read_part(lake, tables.TREASURY_CURVE, parts[0])
             return curve_as_of([_curve(day, rows)], instant)
     return CurveChoice(None, "none", None)
 
@@ -176,5 +174,5 @@ def identity(curve: RateCurve | None) -> str:
     """Say which curve a derivation stands on, for its provenance."""
     if curve is None:
         return "none"
-    yields = ",".join(f"{y:.6g}" for y in curve.par_yield)
-    return f"{curve.date.isoformat()}:{yields}"
+    points = zip(curve.tenor_years, curve.zero_rate, strict=True)
+    return f"{curve.date.isoformat()}:" + ",".join(f"{t:.4g}={float(r)!r}" for t, r in points)

@@ -27,7 +27,6 @@ from dealer_assets.curves import (
     is_curve_file,
     read_curve_file,
     store_curves,
-    store_simulated,
 )
 from dealer_assets.domain import sessions
 from dealer_assets.errors import BadInputError, NoDataError
@@ -353,10 +352,8 @@ def collect(
     asset = underlying(symbol)
     due = _due(lake, provider, asset, session_date=session_date, now=now, per_session=per_session)
     outcomes = []
-    if due and asset.kind != "crypto":
-        curve = provider.rate_curve(sessions.previous_session(asset.calendar, session_date))
-        if curve is not None:
-            store_simulated(lake, curve)
+    if due:
+        store_own_curve(lake, provider, asset, session_date=session_date)
     for instant in due:
         snapshot = provider.snapshot(asset, at=instant)
         if snapshot.session_date != session_date:
@@ -366,6 +363,17 @@ def collect(
             )
         outcomes.append(store_snapshot(lake, snapshot))
     return outcomes
+
+
+def store_own_curve(
+    lake: Lake, provider: ChainProvider, asset: Underlying, *, session_date: date
+) -> None:
+    """Store the curve of the session before, when the provider's market has rates of its own."""
+    if asset.kind == "crypto":
+        return
+    curve = provider.rate_curve(sessions.previous_session(asset.calendar, session_date))
+    if curve is not None:
+        store_curves(lake, [curve], source=provider.name, simulated=True)
 
 
 def _due(

@@ -33,8 +33,8 @@ from dealer_assets.underlyings import underlying
 
 _EARLY_EXERCISE = Finding(
     "early_exercise_unpriced",
-    "American options priced as European ones: no rate curve at hand. Pass --rates FILE with the "
-    "Treasury's par yields to price early exercise",
+    "American options priced as European ones: no rate curve at hand. Give one to price early "
+    "exercise: dealer levels --rates FILE, or dealer import FILE, with the Treasury's par yields",
 )
 
 

@@ -12,7 +12,6 @@ from dealer_assets.curves import (
     is_curve_file,
     read_curve_file,
     store_curves,
-    store_simulated,
 )
 from dealer_assets.errors import BadInputError
 from dealer_assets.ingest import import_files
@@ -95,10 +94,8 @@ def test_the_identity_of_a_curve_changes_with_its_yields(curve_file):
 def test_simulated_and_real_curves_never_serve_each_other(lake, curve_file):
     real = read_curve_file(curve_file)[-1]
     at = datetime(2023, 9, 15, 20, 0, tzinfo=UTC)
-    store_simulated(lake, real)
+    store_curves(lake, [real], source="simulator", simulated=True)
     assert curve_known(lake, at).curve is None
+    store_curves(lake, [real], source="made up")
+    assert curve_known(lake, at).curve.date == real.date
     assert curve_known(lake, at, simulated=True).curve.date == real.date
-    store_curves(lake, [real], source="made up", since=date.min)
-    assert curve_known(lake, at).curve.date == real.date
-    store_simulated(lake, real)
-    assert curve_known(lake, at).curve.date == real.date

@@ -12,13 +12,14 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from dealer_assets.curves import SIMULATED, curve_known
+from dealer_assets.curves import curve_known
 from dealer_assets.defs.checks import check_specs, evaluate
 from dealer_assets.defs.partitions import partitions_of, session_of_key
 from dealer_assets.defs.resources import Platform
 from dealer_assets.domain.invariants import is_sound
 from dealer_assets.domain.rates import CurveChoice
 from dealer_assets.domain.sessions import session_open
+from dealer_assets.ingest import SIMULATOR
 from dealer_assets.lake.reader import list_parts, read_part
 from dealer_assets.lake.refresh import Derive, Refreshed, refresh_session, refresh_snapshots
 from dealer_assets.lake.storage import Lake
@@ -120,7 +121,7 @@ class Lane:
         """Treasury curve known when the session opened: the same for all its snapshots."""
         opened = session_open(self.underlying.calendar, self.session_date)
         chain = self.newest(CHAIN_SNAPSHOTS)
-        simulated = chain.num_rows > 0 and chain["provider"][0].as_py() == SIMULATED
+        simulated = chain.num_rows > 0 and chain["provider"][0].as_py() == SIMULATOR
         return curve_known(self.lake, opened, simulated=simulated)
 
     def picture(self, draw: Callable[[], bytes]) -> dg.MarkdownMetadataValue | str:

@@ -23,7 +23,7 @@ def forwards(lane: Lane) -> Result:
     choice = lane.rate_curve()
     done = lane.refresh(
         lambda rows: forwards_of(rows["chain_snapshots"], curve=choice.curve),
-        {"rate_curve": identity(choice.curve)},
+        {"rate_curve": identity(choice.curve), **_switches(lane)},
     )
     newest = lane.newest()
     return lane.result(
@@ -45,7 +45,9 @@ def forwards(lane: Lane) -> Result:
 )
 def contract_greeks(lane: Lane) -> Result:
     """Implied vols and Greeks of every live contract, priced from its own slice's forward."""
-    done = lane.refresh(lambda rows: price_chain(rows["chain_snapshots"], rows["forwards"]))
+    done = lane.refresh(
+        lambda rows: price_chain(rows["chain_snapshots"], rows["forwards"]), _switches(lane)
+    )
     newest = lane.newest()
     return lane.result(
         done,
@@ -55,6 +57,11 @@ def contract_greeks(lane: Lane) -> Result:
             "pricing_models": _counts(newest, "pricing_model"),
         },
     )
+
+
+def _switches(lane: Lane) -> dict[str, str]:
+    """Name what the registry decides about pricing, so that a changed entry renews the parts."""
+    return {"early_exercise": str(lane.underlying.prices_early_exercise)}
 
 
 def _counts(rows: pa.Table, column: str) -> dict[str, int]:

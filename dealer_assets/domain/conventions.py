@@ -43,6 +43,9 @@ FLIP_OI_ERROR = 0.01
 """Error of gross gamma assumed when judging a flip's conditioning; in the inferred band, of each
 contract's open interest."""
 
+SPOT_OFF_SHARE, SPOT_OFF_PER_YEAR = 0.005, 0.05
+"""Spot further than this from the nearest parity forward is of another instant than the quotes."""
+
 DTE_BUCKETS = ((0, "0dte"), (7, "1-7"), (45, "8-45"))
 """Upper calendar-day bound and name of each bucket; later expiries are `46+`."""
 
@@ -50,7 +53,7 @@ SUMMARY = (
     "dealer = -customer; naive: calls +OI, puts -OI; "
     "gamma in USD of delta per +1 % spot; vanna in USD of delta per +1 vol point; "
     "charm in USD of delta per calendar day passing; volga in USD of vega per +1 vol point; "
-    "ACT/365 to the expiry instant; early exercise of shares and funds is priced; "
+    "ACT/365 to the expiry instant; early exercise of shares and funds is priced with a rate curve; "
     "profile and flip under sticky strike, under sticky moneyness as a level of its own; "
     "bands: inferred (5 to 95 %, and what the chain leaves open), every declared convention, "
     "open interest one session old"

@@ -143,6 +143,12 @@ def part_metadata(lake: Lake, part: Part) -> dict[str, str]:
     }
 
 
+def part_rows(lake: Lake, part: Part) -> int:
+    """Return how many rows a part has, from its footer; errors as `part_metadata`."""
+    with _opened(lake, part) as file:
+        return int(file.metadata.num_rows)
+
+
 def fingerprint(lake: Lake, part: Part) -> str:
     """Return the SHA-256 of a part's rows, from its footer: the same rows, the same identity.
 

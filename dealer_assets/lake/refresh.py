@@ -13,9 +13,17 @@ from dataclasses import dataclass
 from datetime import date
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dealer_assets.lake.layout import SESSION_PART
-from dealer_assets.lake.reader import Part, fingerprint, list_parts, part_metadata, read_part
+from dealer_assets.lake.reader import (
+    Part,
+    fingerprint,
+    list_parts,
+    part_metadata,
+    part_rows,
+    read_part,
+)
 from dealer_assets.lake.storage import Lake
 from dealer_assets.lake.writer import code_version, delete_part, write_part
 from dealer_assets.tables import Table
@@ -81,8 +89,8 @@ def refresh_snapshots(
     options : mapping of str to str, optional
         What else the result depends on (the position model); part of what makes it current.
     with_previous : bool
-        Also hand the target's part of the snapshot before, as `PREVIOUS`: what was known of the
-        session until then. It has no rows at the first snapshot.
+        Also hand the target's last part before that has rows, as `PREVIOUS`; no rows when there is
+        none.
     rebuild : bool
         Compute every part anew.
 
@@ -105,7 +113,8 @@ def refresh_snapshots(
         provenance = _provenance(lake, known, options or {})
         if not rebuild and _is_current(lake, existing.get(name), target, provenance):
             kept += 1
-            before = existing[name] if with_previous else None
+            if with_previous and part_rows(lake, existing[name]):
+                before = existing[name]
             continue
         tables_in = {s.name: read_part(lake, s, inputs[s.name]) for s in sources}
         if with_previous:
@@ -115,13 +124,14 @@ def refresh_snapshots(
         result = write_part(
             lake,
             target,
-            derive(tables_in),
+            _known_since(derive(tables_in), [tables_in[source.name] for source in sources]),
             underlying=underlying,
             session_date=session_date,
             name=name,
             provenance=provenance,
         )
-        before = Part(result.path, name) if with_previous else None
+        if with_previous and result.rows:
+            before = Part(result.path, name)
         written.append(name)
         rows += result.rows
         stopped += result.rows == 0
@@ -181,6 +191,16 @@ def _concatenated(lake: Lake, table: Table, parts: Sequence[Part]) -> pa.Table:
 
 def _by_name(lake: Lake, table: Table, underlying: str, session_date: date) -> dict[str, Part]:
     return {part.name: part for part in list_parts(lake, table, underlying, session_date)}
+
+
+def _known_since(rows: pa.Table, sources: Sequence[pa.Table]) -> pa.Table:
+    """Date derived rows by the latest of all sources: before that they could not be derived."""
+    known = [pc.max(table["known_at"]).as_py() for table in (rows, *sources) if table.num_rows]
+    if rows.num_rows == 0:
+        return rows
+    place = rows.schema.get_field_index("known_at")
+    field = rows.schema.field(place)
+    return rows.set_column(place, field, pa.repeat(pa.scalar(max(known), field.type), len(rows)))
 
 
 def _provenance(

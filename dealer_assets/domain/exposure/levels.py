@@ -16,8 +16,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dealer_assets import tables
-from dealer_assets.domain.columns import floats
-from dealer_assets.domain.conventions import FLIP_ERROR_SHARE, FLIP_FAR_SHARE, FLIP_OI_ERROR
+from dealer_assets.domain.columns import equals, floats
+from dealer_assets.domain.conventions import (
+    FLIP_ERROR_SHARE,
+    FLIP_FAR_SHARE,
+    FLIP_OI_ERROR,
+    SPOT_OFF_PER_YEAR,
+    SPOT_OFF_SHARE,
+)
 from dealer_assets.domain.exposure.aggregate import Book, days_to_expiry
 from dealer_assets.domain.exposure.band import Band, level_columns
 from dealer_assets.domain.exposure.moves import ExpectedMove
@@ -191,6 +197,20 @@ def determined_oi_share(priced: pa.Table) -> float:
     return float(open_interest[quoted].sum()) / total if total > 0.0 else 0.0
 
 
+def spot_is_off(priced: pa.Table) -> bool:
+    """Whether spot cannot be that of the quotes: too far from the nearest slice's parity forward.
+
+    A level is spot times a ratio, so that all of spot's error is in it.
+    """
+    forward, years = floats(priced, "forward"), floats(priced, "year_fraction")
+    told = equals(priced, "forward_method", "parity") & np.isfinite(forward)
+    if not told.any():
+        return False
+    nearest = int(np.flatnonzero(told)[np.argmin(years[told])])
+    off = abs(float(np.log(forward[nearest] / floats(priced, "spot")[nearest])))
+    return off > SPOT_OFF_SHARE + SPOT_OFF_PER_YEAR * float(years[nearest])
+
+
 def judge(
     chain: pa.Table, priced: pa.Table, *, is_partial: bool, surface_reasons: Sequence[str] = ()
 ) -> Quality:
@@ -221,6 +241,8 @@ def judge(
         reasons.append("few_determined_vols")
     if is_partial:
         reasons.append("partial_chain")
+    if spot_is_off(priced):
+        reasons.append("spot_disagrees_with_chain")
     reasons += surface_reasons
     return Quality(two_sided, determined, is_partial, tuple(reasons))
 
@@ -293,12 +315,22 @@ def level_row(
         "determined_oi_share": quality.determined_oi_share,
         "is_publishable": quality.is_publishable,
         "quality_reasons": list(quality.reasons),
-        **(level_columns(band) if band else {"band_resamples": 0}),
+        **_band_columns(band, flip),
         "expected_move_straddle_usd": _known(move.straddle_move_usd),
         "expected_move_vol_365_usd": _known(move.vol_move_365_usd),
         "expected_move_vol_252_usd": _known(move.vol_move_252_usd),
     }
     return pa.Table.from_pylist([row], schema=tables.EXPOSURE_LEVELS.schema)
+
+
+def _band_columns(band: Band | None, flip: Flip) -> dict[str, float | int | None]:
+    """Lay the band out; without a flip there is nothing for its band to surround."""
+    if band is None:
+        return {"band_resamples": 0}
+    columns = level_columns(band)
+    if flip.price is None:
+        columns |= dict.fromkeys(("flip_lo", "flip_median", "flip_hi", "flip_band_pct"))
+    return columns
 
 
 def _known(value: float) -> float | None:

@@ -10,7 +10,7 @@ left: what its hedge unwinds is part of the flow and told apart.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from dealer_assets.domain.columns import floats
 from dealer_assets.domain.conventions import DAYS_PER_YEAR, PER_PCT, VOL_POINT
 from dealer_assets.domain.exposure.aggregate import Book
+from dealer_assets.domain.pricing.black import black_greeks
 
 Floats = NDArray[np.float64]
 
@@ -103,24 +104,27 @@ def scenario_grid(
     The charm term is the book's charm per calendar day times hours / 24. European deltas are used
     for every contract, as in `gamma_profile`.
     """
+    european = european_twin(book)
     shape = (len(hours), len(vol_shifts_points), len(spot_shifts_pct))
     delta, gamma, gone_flow = np.empty(shape), np.empty(shape), np.empty(shape)
     expired = np.empty(shape, np.int64)
     floored = np.empty(shape, np.int64)
     shifts = np.array(spot_shifts_pct, np.float64)
     for i, hour in enumerate(hours):
-        at = _At(book, hour)
+        at = _At(european, hour)
         expired[i], gone_flow[i] = at.expired, at.expired_delta_usd
         for j, points in enumerate(vol_shifts_points):
             delta[i, j], gamma[i, j], floored[i, j] = at.cells(shifts, points * VOL_POINT)
     hour_grid, vol_grid, spot_grid = np.meshgrid(
         np.array(hours, np.float64), np.array(vol_shifts_points, np.float64), shifts, indexing="ij"
     )
-    now = float(_At(book, 0.0).cells(np.zeros(1), 0.0)[0][0])
-    flow = -(delta - now)
-    gamma_flow = -float(book.gamma_usd_per_pct.sum()) * spot_grid
-    vanna_flow = -float(book.vanna_usd_per_vol_pt.sum()) * vol_grid
-    charm_flow = -float(book.charm_usd_per_day.sum()) * hour_grid / 24.0
+    flow = -(delta - float(european.delta_usd.sum()))
+    gamma_flow = -float(european.gamma_usd_per_pct.sum()) * spot_grid
+    vanna_flow = -float(european.vanna_usd_per_vol_pt.sum()) * vol_grid
+    charm_flow = -float(european.charm_usd_per_day.sum()) * hour_grid / 24.0
+    # the columns start from the book's own delta and gamma; differences between cells are European
+    delta += float(book.delta_usd.sum() - european.delta_usd.sum())
+    gamma += float(book.gamma_usd_per_pct.sum() - european.gamma_usd_per_pct.sum())
     return Scenarios(
         spot_shift_pct=spot_grid.reshape(-1),
         vol_shift_points=vol_grid.reshape(-1),
@@ -136,6 +140,22 @@ def scenario_grid(
         expired_contracts=expired.reshape(-1),
         floored_contracts=floored.reshape(-1),
     )
+
+
+def european_twin(book: Book) -> Book:
+    """Return the same book with Black's Greeks, so that a flow and its parts are of one model."""
+    if np.all(book.gamma_ratio == 1.0):
+        return book
+    greeks = black_greeks(
+        book.forward,
+        book.strike,
+        S=np.full(book.strike.size, book.spot),
+        T=book.years,
+        sigma=book.vol,
+        D=book.discount,
+        is_call=book.is_call,
+    )
+    return replace(book, greeks=greeks)
 
 
 class _At:
