@@ -47,7 +47,12 @@ def parts(data: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def files(made_up_chain, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("files")
-    monday = {"downloaded": "May 22, 2023 at 1:00 PM EDT", "session": date(2023, 5, 22)}
+    monday = {
+        "downloaded": "May 22, 2023 at 1:00 PM EDT",
+        "session": date(2023, 5, 22),
+        # sessions all: two dates over a long weekend would expire at one instant
+        "expiry_days": (1, 2, 3, 4, 8, 9, 11, 18, 25, 32, 60, 91, 182, 270),
+    }
     second = replace(made_up_chain, **monday)
     paths = []
     for name, chain in (("first.csv", made_up_chain), ("second.csv", second)):

@@ -53,7 +53,7 @@ SUMMARY = (
     "dealer = -customer; naive: calls +OI, puts -OI; "
     "gamma in USD of delta per +1 % spot; vanna in USD of delta per +1 vol point; "
     "charm in USD of delta per calendar day passing; volga in USD of vega per +1 vol point; "
-    "ACT/365 to the expiry instant; early exercise of shares and funds is priced with a rate curve; "
+    "ACT/365 to the expiry instant; early exercise of shares is priced with a rate curve; "
     "profile and flip under sticky strike, under sticky moneyness as a level of its own; "
     "bands: inferred (5 to 95 %, and what the chain leaves open), every declared convention, "
     "open interest one session old"

@@ -166,6 +166,10 @@ def recorded_slices(path: Path) -> list[Slice]:
     return slices
 
 
+TO_LEVELS = "**rows to levels, no band**"
+BAND = "band on top: every convention, 2 × 200 resamples"
+
+
 def whole_chain(path: Path) -> tuple[int, dict[str, Callable[[], Any]]]:
     """Contracts of a recorded snapshot, and its steps; the first is all but the band."""
     from dealer_assets.domain.exposure.aggregate import open_book
@@ -173,7 +177,9 @@ def whole_chain(path: Path) -> tuple[int, dict[str, Callable[[], Any]]]:
     from dealer_assets.domain.exposure.profile import gamma_profile
     from dealer_assets.domain.exposure.snapshot import expose
     from dealer_assets.domain.pricing.chain import price_chain
+    from dealer_assets.domain.surface.rows import quality_of, surface_of
     from dealer_assets.providers.files import read_chain_file
+    from dealer_assets.tables import VOL_SURFACE
 
     (snapshot,) = read_chain_file(path)
     rows = snapshot.rows
@@ -181,12 +187,13 @@ def whole_chain(path: Path) -> tuple[int, dict[str, Callable[[], Any]]]:
     book = open_book(priced, "naive")
 
     steps: dict[str, Callable[[], Any]] = {
-        "**rows to levels, no band**": lambda: expose(
-            rows, price_chain(rows), model="naive", resamples=0
-        ),
+        TO_LEVELS: lambda: expose(rows, price_chain(rows), model="naive", resamples=0),
         "forwards, vols, Greeks": lambda: price_chain(rows),
         "exposure, profile, levels": lambda: expose(rows, priced, model="naive", resamples=0),
         "of that the profile and its zeros": lambda: gamma_profile(book),
-        "band on top: every convention, 2 × 200 resamples": lambda: level_band(book, rows, priced),
+        "surface: fit, metrics, quality": lambda: quality_of(
+            rows, priced, surface_of(rows, priced, VOL_SURFACE.schema.empty_table())
+        ),
+        BAND: lambda: level_band(book, rows, priced),
     }
     return rows.num_rows, steps

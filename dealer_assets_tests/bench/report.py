@@ -113,6 +113,15 @@ def at_most(
     return Bar(what, f"≤ {target:.2g}{unit}", beyond, f"{found:.2g}{unit}", verdict)
 
 
+def time_at_most(target_ms: float, timing: Timing, *, what: str = "") -> Bar:
+    """Bar on an absolute time: of the machine the page names, for orientation."""
+    found = timing.least * 1e3
+    label = f"time, {what}" if what else "time"
+    return Bar(
+        label, f"≤ {target_ms:g} ms", "", f"{found:.3g} ms", _verdict(found <= target_ms, False)
+    )
+
+
 def share_at_least(what: str, target: float, found: float) -> Bar:
     """Bar on a share of a whole."""
     return Bar(what, f"≥ {target:.0%}", "", f"{found:.1%}", _verdict(found >= target, False))

@@ -4,7 +4,9 @@ import numpy as np
 
 from dealer_assets.domain.pricing.black import black_price
 from dealer_assets.domain.pricing.implied_vol import implied_vol
+from dealer_assets.domain.surface.arbitrage import durrleman
 from dealer_assets.domain.surface.quotes import Quotes
+from dealer_assets.domain.surface.smiles import KNOTS, total_variance
 
 SPOT = 5000.0
 MICROSECOND = 1e6
@@ -64,3 +66,36 @@ def market(days, *, count=60, tick=0.05, seed=None, vol_of=true_vol):
         parts.append((np.full(use.sum(), i), k[use], *(v[use] for v in vols)))
     row, k, low, mid, high = (np.concatenate(column) for column in zip(*parts, strict=True))
     return quotes_of(row, k, mid, years=years, bid=low, ask=high)
+
+
+def closest_look(surface, points=5000):
+    """Least g and least relative rise of each fitted slice on dense points, ends and knots.
+
+    Independent of the check in the product: values by the plain evaluation, every slice held
+    against the highest of all earlier ones at each k.
+    """
+    rows = np.flatnonzero(surface.method == "fit")
+    least_g, least_rise = np.full(surface.years.size, np.nan), np.full(surface.years.size, np.nan)
+    own = {}
+    for i in rows:
+        scale, origin, inverse = surface.params[i, 5:8]
+        low, high = surface.low[i], surface.high[i]
+        u = np.linspace(np.arcsinh(low / scale), np.arcsinh(high / scale), points)
+        knots = scale * np.sinh(origin + np.arange(-3, KNOTS + 4) / inverse)
+        k = np.concatenate([scale * np.sinh(u), knots, [low, high, 0.0]])
+        own[i] = k[(k >= low) & (k <= high)]
+        w, slope, bend = total_variance(own[i], np.full(own[i].size, i), surface.params)
+        assert (w > 0.0).all()
+        least_g[i] = durrleman(own[i], w, slope, bend).min()
+    shared = np.unique(np.concatenate([k[:: points // 400] for k in own.values()] + [[0.0]]))
+    ends = np.concatenate([surface.low[rows], surface.high[rows]])
+    shared = np.unique(np.concatenate([shared, ends]))
+    highest = np.zeros(shared.size)
+    for i in rows:
+        inside = (shared >= surface.low[i]) & (shared <= surface.high[i])
+        w = total_variance(shared[inside], np.full(inside.sum(), i), surface.params)[0]
+        before = highest[inside]
+        if (before > 0.0).any():
+            least_rise[i] = (w / np.where(before > 0.0, before, np.nan) - 1.0)[before > 0.0].min()
+        highest[inside] = np.maximum(before, w)
+    return least_g, least_rise

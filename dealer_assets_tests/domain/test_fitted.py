@@ -6,6 +6,7 @@ import pytest
 
 from dealer_assets import tables
 from dealer_assets.domain.exposure.fitted import fitted_of
+from dealer_assets.domain.exposure.snapshot import expose
 from dealer_assets.domain.pricing.chain import price_chain
 from dealer_assets.domain.pricing.slices import forwards_of
 from dealer_assets.domain.surface.fit import fit_surface
@@ -107,3 +108,32 @@ def test_a_slice_without_quotes_ages_and_dates_itself_by_what_it_stands_on(snaps
 
 def test_the_mark_of_no_variance_is_no_plausible_slack():
     assert NO_VARIANCE < -1e6
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_quotes_crash_nothing_and_are_not_published(seed):
+    rows = chain(whole_chain())
+    rng = np.random.default_rng(seed)
+    bid = rng.lognormal(1.0, 2.0, rows.num_rows)
+    quotes = {"bid": bid, "ask": bid * (1.0 + rng.uniform(0.0, 1.0, rows.num_rows))}
+    for name, values in quotes.items():
+        place = rows.schema.get_field_index(name)
+        rows = rows.set_column(place, rows.schema.field(place), pa.array(values))
+    forwards = forwards_of(rows, curve=None)
+    priced = price_chain(rows, forwards)
+    surface = surface_of(rows, priced, EMPTY)
+    fitted = fitted_of(forwards, surface, quality_of(rows, priced, surface))
+    (row,) = expose(rows, priced, model="naive", market=fitted).levels.to_pylist()
+    assert fitted.reasons
+    assert not row["is_publishable"]
+
+
+def test_a_spot_of_another_instant_is_no_spot_to_publish_levels_at():
+    rows = chain(whole_chain(), spot=6000.0 * 1.02)
+    priced = price_chain(rows)
+    (row,) = expose(rows, priced, model="naive", resamples=0).levels.to_pylist()
+    assert "spot_disagrees_with_chain" in row["quality_reasons"]
+    (right,) = expose(
+        chain(whole_chain()), price_chain(chain(whole_chain())), model="naive", resamples=0
+    ).levels.to_pylist()
+    assert "spot_disagrees_with_chain" not in right["quality_reasons"]

@@ -9,6 +9,7 @@ import pytest
 from dealer_assets import tables
 from dealer_assets.domain.exposure.aggregate import open_book
 from dealer_assets.domain.exposure.profile import gamma_profile
+from dealer_assets.domain.exposure.scenario import scenario_grid
 from dealer_assets.domain.forward import fit_slices
 from dealer_assets.domain.pricing.american import early_exercise_premium, escrowed_spot
 from dealer_assets.domain.pricing.chain import price_chain
@@ -179,3 +180,18 @@ def test_the_profile_at_spot_is_the_sum_of_american_gammas():
     profile = gamma_profile(book)
     at_spot = profile.gamma_usd_per_pct[np.argmin(np.abs(profile.levels - book.spot))]
     assert at_spot == pytest.approx(book.gamma_usd_per_pct.sum(), rel=1e-9)
+
+
+def test_scenarios_start_from_the_american_book_and_flow_nothing_where_nothing_moves():
+    book = open_book(
+        price_chain(american_chain(), forwards_of(american_chain(), curve=CURVE)), "naive"
+    )
+    cells = scenario_grid(book)
+    home = (cells.spot_shift_pct == 0) & (cells.vol_shift_points == 0) & (cells.hours_ahead == 0)
+    assert cells.delta_exposure_usd[home] == pytest.approx(book.delta_usd.sum(), rel=1e-9)
+    assert cells.gamma_exposure_usd_per_pct[home] == pytest.approx(
+        book.gamma_usd_per_pct.sum(), rel=1e-9
+    )
+    gross = np.abs(book.delta_usd).sum()
+    assert abs(cells.forced_flow_usd[home][0]) < 1e-9 * gross
+    assert abs(cells.residual_flow_usd[home][0]) < 1e-9 * gross

@@ -88,12 +88,46 @@ def test_the_order_of_quotes_does_not_matter(noisy, fitted):
     assert np.array_equal(fit_surface(shuffled).params, fitted.params)
 
 
-def test_a_start_from_the_previous_surface_reaches_the_same_vols(noisy, fitted):
-    again = fit_surface(noisy, previous=fitted)
-    k, row = noisy.log_moneyness, noisy.slice_id
+def test_what_was_fitted_before_does_not_change_a_fit(noisy, fitted):
+    other = fit_surface(market(DAYS, seed=6), previous=fitted)
+    again = fit_surface(noisy, previous=other)
+    assert np.array_equal(again.params, fitted.params)
+    assert np.array_equal(again.after.calendar, fitted.after.calendar, equal_nan=True)
+
+
+def test_stale_quotes_are_passed_by(noisy, fitted):
+    """One quote in forty is off by thirty half-spreads."""
+    rng = np.random.default_rng(3)
+    off = np.flatnonzero(rng.uniform(size=noisy.vol.size) < 1.0 / 40.0)
     half = 0.5 * (noisy.vol_ask - np.nan_to_num(noisy.vol_bid))
-    apart = np.abs(again.implied_vol(k, row) - fitted.implied_vol(k, row))
-    assert np.median(apart / half) < 0.02
+    shift = np.zeros(noisy.vol.size)
+    shift[off] = 30.0 * half[off] * rng.choice([-1.0, 1.0], off.size)
+    shift = np.where(noisy.vol + shift > 0.5 * noisy.vol, shift, 0.0)
+    names = ("vol", "vol_bid", "vol_ask")
+    stale = replace(noisy, **{name: getattr(noisy, name) + shift for name in names})
+    surface = fit_surface(stale)
+    k, row = noisy.log_moneyness, noisy.slice_id
+    apart = np.abs(surface.implied_vol(k, row) - fitted.implied_vol(k, row)) / half
+    assert np.quantile(apart, 0.9) < 0.5
+    quality = surface_quality(surface, stale)
+    assert quality.chi > 2.0 * quality.bounded_chi
+    assert quality.is_sound
+
+
+@pytest.mark.parametrize("fall", [0.04, 0.2])
+def test_expiries_that_contradict_each_other_everywhere_still_have_no_arbitrage(fall):
+    """Five expiries, each quoted below the one before it: no surface is near them all."""
+    k = np.linspace(-0.25, 0.15, 30)
+    years = 0.1 + 0.001 * np.arange(5)
+    row = np.repeat(np.arange(5), 30)
+    wiggle = 0.01 * np.sin(40.0 * k)
+    vol = np.concatenate([true_vol(k, t) * (1.0 - fall * i) + wiggle for i, t in enumerate(years)])
+    quotes = quotes_of(row, np.tile(k, 5), vol, years=years, bid=vol - 0.02, ask=vol + 0.02)
+    surface = fit_surface(quotes)
+    fit = surface.method == "fit"
+    assert fit.sum() >= 2
+    assert (surface.after.butterfly[fit] > 0.0).all()
+    assert not surface.after.calendar_violated[fit].any()
 
 
 # ---- fallbacks

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from dealer_assets.domain.kernels import svi, svi_arbitrage, svi_correction, svi_spline
+from dealer_assets.domain.kernels import (
+    svi,
+    svi_arbitrage,
+    svi_correction,
+    svi_order,
+    svi_smile,
+    svi_spline,
+)
 from dealer_assets.domain.surface import smiles
 from dealer_assets.domain.surface.arbitrage import durrleman
 
@@ -42,9 +49,9 @@ SANE = st.tuples(
 
 def test_the_domain_and_the_kernels_agree_on_the_columns():
     assert (smiles.COLUMNS, smiles.KNOTS, smiles.FIRST_KNOT) == (
-        svi.COLUMNS,
-        svi.KNOTS,
-        svi.FIRST_KNOT,
+        svi_smile.COLUMNS,
+        svi_smile.KNOTS,
+        svi_smile.FIRST_KNOT,
     )
 
 
@@ -130,7 +137,10 @@ def test_the_quadratic_programme_agrees_with_scipy(seed):
     weight = np.full(60, 1e3)
     inverse, plain = np.empty((1, 20, 20)), np.empty((1, 20))
     first = np.array([0, 60])
-    svi_spline.normal_equations(k, residual, weight, first, shape, unit, 1.0, 0.01, inverse, plain)
+    used = np.empty(60)
+    svi_spline.normal_equations(
+        k, residual, weight, first, shape, unit, 1.0, 0.01, 0, used, inverse, plain
+    )
     table, left = np.empty((1, 60, 12)), np.empty((1, 60), np.int64)
     svi_spline.tabulate(k[None], shape, 20, table, left)
     bounds = np.empty((2, 1, 60))
@@ -184,7 +194,7 @@ def test_isotonic_parting_pools_what_falls_and_keeps_what_rises():
     w = np.array([[1.0, 3.0], [2.0, 1.0], [4.0, np.nan]])
     precision = np.array([[1.0, 1.0], [1.0, 3.0], [1.0, 1.0]])
     floor, cap = np.empty((3, 2)), np.empty((3, 2))
-    svi_correction.separate(w, precision, 0.0, floor, cap)
+    svi_order.separate(w, precision, 0.0, floor, cap)
     np.testing.assert_allclose(cap[:, 0], [1.5, 3.0, np.inf])
     np.testing.assert_allclose(floor[:, 0], [-np.inf, 1.5, 3.0])
     pooled = (3.0 + 3.0) / 4.0  # the second slice is three times as precise
@@ -210,6 +220,48 @@ def test_the_fast_check_finds_the_least_g_of_the_plain_formula(p, coefficients):
 
 
 def test_every_kernel_file_can_be_warmed():
-    assert [module.warm() for module in (svi, svi_spline, svi_correction, svi_arbitrage)] == [
-        None
-    ] * 4
+    modules = (svi, svi_smile, svi_spline, svi_order, svi_correction, svi_arbitrage)
+    assert [module.warm() for module in modules] == [None] * 6
+
+
+def test_one_outlier_hardly_moves_the_spline_and_an_outlier_free_slice_is_not_touched():
+    k = np.linspace(-0.5, 0.3, 60)
+    shape = np.array([[0.1, np.arcsinh(-5.0), 17.0 / (np.arcsinh(3.0) - np.arcsinh(-5.0))]])
+    unit, weight, first = np.full((1, 20), 0.02), np.full(60, 1e4), np.array([0, 60])
+    clean = 0.002 * np.sin(9.0 * k)
+    spoilt = clean.copy()
+    spoilt[30] += 40.0 / 1e4
+
+    def solved(residual, rounds):
+        used, inverse, plain = np.empty(60), np.empty((1, 20, 20)), np.empty((1, 20))
+        svi_spline.normal_equations(
+            k, residual, weight, first, shape, unit, 1.0, 0.01, rounds, used, inverse, plain
+        )
+        return plain[0], used
+
+    truth, used = solved(clean, 6)
+    assert np.array_equal(truth, solved(clean, 0)[0])
+    assert np.array_equal(used, weight)
+    robust, used = solved(spoilt, 6)
+    assert np.abs(robust - truth).max() < 0.03 * np.abs(solved(spoilt, 0)[0] - truth).max()
+    assert used[30] < 0.1 * weight[30]
+    assert (np.delete(used, 30) == 1e4).all()
+
+
+def test_the_rise_between_points_is_seen():
+    """A parabola that dips below zero between the points at which it is known."""
+    k = np.linspace(-0.1, 0.1, 21)
+    w = np.stack([np.full(21, 0.01), 0.01 * (1.0 - 1e-5 + 4.0 * (k - 0.003) ** 2)])
+    least, at = np.empty(2), np.empty(2)
+    svi_arbitrage.least_rise(w, np.ones(2, bool), k, least, at)
+    assert (w[1] > w[0]).all()
+    assert least[1] == pytest.approx(-1e-5, rel=1e-6)
+    assert at[1] == pytest.approx(0.003, rel=1e-6)
+
+
+def test_precisions_are_linear_between_quotes_and_small_beyond_them():
+    out = np.empty((1, 4))
+    quoted, root = np.array([0.0, 0.1]), np.array([1.0, 2.0])
+    shared = np.array([-0.1, 0.0, 0.05, 0.2])
+    svi_order.precisions(shared, quoted, root, np.array([0, 2]), 0.01, out)
+    np.testing.assert_allclose(out[0], [0.01, 1.0, 2.5, 0.04])

@@ -210,13 +210,26 @@ def test_every_fault_has_its_word():
     k = np.linspace(-0.1, 0.1, 9)
     vol = np.full(9, 0.5)
     quotes = replace(
-        quotes_of(np.zeros(9), k, vol, years=YEARS[:1], bid=vol - 0.001, ask=vol + 0.001),
-        parity_residual=np.array([9.0]),
+        quotes_of(np.zeros(9), k, vol, years=YEARS[:2], bid=vol - 0.001, ask=vol + 0.001),
+        parity_residual=np.array([9.0, 9.0]),
     )
-    flat = flat_surface(total=(0.004,), years=YEARS[:1])
-    bad = replace(flat.after, butterfly=np.array([-1.0]), calendar=np.array([-1.0]))
-    surface = replace(flat, after=bad, method=np.array(["rule"]))
-    assert surface_quality(surface, quotes).reasons == REASONS[1:]
+    flat = flat_surface(total=(0.004, 0.008), years=YEARS[:2])
+    bad = replace(flat.after, butterfly=np.full(2, -1.0), calendar=np.full(2, -1.0))
+    surface = replace(flat, after=bad, method=np.array(["fit", "rule"]))
+    quality = surface_quality(surface, quotes)
+    assert quality.reasons == REASONS[1:]
+    assert (quality.butterfly_violations, quality.calendar_violations) == (1, 1)
+
+
+def test_a_few_quotes_far_off_do_not_make_a_surface_unsound():
+    k = np.linspace(-0.1, 0.1, 50)
+    vol = np.full(50, 0.2)
+    vol[[3, 40]] = 0.25
+    quotes = quotes_of(np.zeros(50), k, vol, years=YEARS[:1], bid=vol - 0.001, ask=vol + 0.001)
+    quality = surface_quality(flat_surface(total=(0.004,), years=YEARS[:1]), quotes)
+    assert quality.chi > 9.0
+    assert quality.bounded_chi == pytest.approx(1.0)
+    assert quality.is_sound
 
 
 def test_methods_are_ordered_from_best_to_worst():

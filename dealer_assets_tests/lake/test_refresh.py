@@ -17,7 +17,8 @@ HOW = {"underlying": "SPX", "session_date": SESSION}
 
 def store(lake, rows):
     event_at = rows["event_at"][0].as_py()
-    write_part(lake, CHAIN_SNAPSHOTS, rows, name=part_name(CHAIN_SNAPSHOTS, event_at=event_at), **HOW)
+    name = part_name(CHAIN_SNAPSHOTS, event_at=event_at)
+    write_part(lake, CHAIN_SNAPSHOTS, rows, name=name, **HOW)
 
 
 def counting(rows):

@@ -36,8 +36,9 @@ Every full recorded chain through forwards, vols and surface. Written by
 | in spread | the same for the surface; free less this is the price of no arbitrage |
 | chi | root mean square residual in half-spreads |
 | ATM | median over expiries of the mean error of the five nearest strikes [bp of vol] |
-| butterfly, calendar | expiries with a violation, without conditions → of the surface |
-| worst | lowest Durrleman g, and lowest relative calendar gap, of the surface |
+| butterfly, calendar | expiries with a violation: without conditions (coarse check) → surface |
+| repaired | expiries solved again by `surface/repair.py`, and mixed with a flat smile |
+| worst | lowest Durrleman g, and lowest relative calendar gap, of fitted expiries |
 | sound | verdict of `quality.surface_quality` |
 
 """
@@ -54,6 +55,7 @@ COLUMNS = (
     "ATM",
     "butterfly",
     "calendar",
+    "repaired",
     "worst",
     "sound",
 )
@@ -69,11 +71,13 @@ def line(path: Path) -> tuple[str, ...]:
     quotes = chain_quotes(snapshot.rows, price_chain(snapshot.rows))
     surface = fit_surface(quotes)
     quality = surface_quality(surface, quotes)
-    raw, free = without_conditions(quotes)
+    raw, free, repaired = parts(quotes)
     before, after = surface.before, surface.after
-    known = np.isfinite(after.butterfly)
+    known = surface.method == "fit"
     worst = (
-        f"{np.nanmin(after.butterfly):.4f}, {np.nanmin(after.calendar):.5f}" if known.any() else ""
+        f"{np.nanmin(after.butterfly[known]):.4f}, {np.nanmin(after.calendar[known]):.5f}"
+        if known.any()
+        else ""
     )
     return (
         name,
@@ -87,26 +91,26 @@ def line(path: Path) -> tuple[str, ...]:
         f"{quality.atm_error_bp:.1f}",
         f"{before.butterfly_violated.sum()} → {quality.butterfly_violations}",
         f"{before.calendar_violated.sum()} → {quality.calendar_violations}",
+        repaired,
         worst,
         ", ".join(quality.reasons) or "yes",
     )
 
 
-def without_conditions(quotes: Quotes) -> tuple[float, float]:
-    """Share inside bid-ask of raw SVI alone, and of SVI and spline, both without conditions."""
+def parts(quotes: Quotes) -> tuple[float, float, str]:
+    """Share inside bid-ask of raw SVI and of the free fit; slices repaired and flattened."""
     kept, half_spread = clean(quotes)
     count = np.diff(kept.first)
     rows = np.flatnonzero(count >= MIN_QUOTES)
     keep = np.isin(kept.slice_id, rows)
     if not keep.any():
-        return float("nan"), float("nan")
+        return float("nan"), float("nan"), ""
     fitted = fit_slices(
         kept.log_moneyness[keep],
         kept.vol[keep],
         half_spread=half_spread[keep],
         first=np.concatenate([[0], np.cumsum(count[rows])]).astype(np.int64),
         years=kept.years[rows],
-        previous=np.full((rows.size, 5), np.nan),
     )
     raw = fitted.free.copy()
     raw[:, FIRST_KNOT:] = 0.0
@@ -117,7 +121,7 @@ def without_conditions(quotes: Quotes) -> tuple[float, float]:
         w = total_variance(kept.log_moneyness[keep], row, params)[0]
         vol = np.sqrt(np.maximum(w, 0.0) / kept.years[rows][row])
         shares.append(float(((vol >= low) & (vol <= kept.vol_ask[keep])).mean()))
-    return shares[0], shares[1]
+    return shares[0], shares[1], f"{fitted.repaired.sum()}, {fitted.flattened.sum()}"
 
 
 def main() -> None:

@@ -101,8 +101,8 @@ def scenario_grid(
 
     Notes
     -----
-    The charm term is the book's charm per calendar day times hours / 24. European deltas are used
-    for every contract, as in `gamma_profile`.
+    The charm term is the book's charm per calendar day times hours / 24. Delta and gamma
+    start from the book's own; what changes between cells is European for every contract.
     """
     european = european_twin(book)
     shape = (len(hours), len(vol_shifts_points), len(spot_shifts_pct))

@@ -32,7 +32,7 @@ how kernels say that an input was bad)."""
 def _cache_folder() -> str:
     contents = b"".join((_ROOM / name).read_bytes() for name in _SHARED)
     name = f"kernels-{hashlib.sha256(contents).hexdigest()[:12]}"
-    given = os.environ.get("NUMBA_CACHE_DIR")
+    given = numba.config.CACHE_DIR
     base = Path(given) if given else _ROOM / "__pycache__"
     if not given and not os.access(_ROOM, os.W_OK):
         base = Path(tempfile.gettempdir()) / f"dealer-kernels-{os.getuid()}"

@@ -28,10 +28,48 @@ ROUNDER = 6755399441055744.0
 SQRT_HALF_BITS = 0x3FE6A09E667F3BCD
 """Bits of sqrt(1/2): the significand of `log`'s argument is brought into [sqrt(1/2), sqrt(2))."""
 
+HALF_SIGNIFICAND = 1 << 51
+EXPONENT_BITS = -(1 << 52)
+SIGN_BIT = -(1 << 63)
+LOW_12_BITS = 0xFFF
+INTEGER_BITS = 0x4330000000000000
+INTEGER_OFFSET = 2.0**52 + 2048.0
+"""A 12-bit integer k under the exponent of 2**52 is the number 2**52 + k."""
+
 INV_SQRT_2 = 0.7071067811865476
 INV_SQRT_2PI = 0.3989422804014327
 SQRT_HALF_PI = 1.2533141373155003
 SQRT_2PI = 2.5066282746310002
+
+MILLS_SHIFT, MILLS_SCALE = 6.0, 10.0
+MILLS = (
+    -1.872209721137918e-08,
+    -1.498901370479319e-08,
+    2.1634854144753738e-07,
+    1.5976058331276723e-07,
+    -1.4916683889898731e-06,
+    -8.188191227817769e-07,
+    8.90147817244251e-06,
+    9.523307285063786e-07,
+    -5.19465383795299e-05,
+    3.686300702968798e-05,
+    0.00027807459271094316,
+    -0.0006035061585296957,
+    -0.0008512282336770565,
+    0.005908326133280458,
+    -0.008182489208396152,
+    -0.02183209851493148,
+    0.14697144234118367,
+    -0.4492839086389917,
+    0.9819817194900038,
+    -1.7079824834876582,
+    2.4722675949941513,
+    -3.046349994442482,
+    3.233684925249805,
+    -2.9725230054401286,
+    2.3665238291356068,
+)
+"""``(v + 6) Y(v)`` for v >= -1 in powers of ``1 - 10 / (v + 6)``, the highest first."""
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -109,6 +147,30 @@ def log(x: float) -> float:
     p = p * z
     half_square = 0.5 * f * f
     return scale * LN2_HIGH - ((half_square - (s * (half_square + p) + scale * LN2_LOW)) - f)
+
+
+@inlined
+def log_ratio(F: float, K: float) -> float:
+    """``ln(F / K)`` of normal positive numbers; keeps its digits where F is next to K.
+
+    The power of two nearest the ratio comes off in the exponent bits, without rounding; the rest is
+    the series of `elementary.log` in ``(F - K) / (F + K)``, whose numerator is then exact.
+    """
+    apart: int = bits_of(F) - bits_of(K) + HALF_SIGNIFICAND
+    power = ((apart + SIGN_BIT) >> 52) & LOW_12_BITS
+    k: float = number_of(power | INTEGER_BITS) - INTEGER_OFFSET
+    near_F: float = number_of(bits_of(F) - (apart & EXPONENT_BITS))
+    s = (near_F - K) / (near_F + K)
+    z = s * s
+    w = z * z
+    odd = 1.531383769920937332e-01
+    odd = odd * w + 2.222219843214978396e-01
+    odd = odd * w + 3.999999999940941908e-01
+    even = 1.479819860511658591e-01
+    even = even * w + 1.818357216161805012e-01
+    even = even * w + 2.857142874366239149e-01
+    even = even * w + 6.666666666666735130e-01
+    return k * LN2_HIGH + (2.0 * s + (s * (z * (even + z * odd)) + k * LN2_LOW))
 
 
 @inlined

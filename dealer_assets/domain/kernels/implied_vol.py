@@ -27,13 +27,13 @@ from numpy.typing import NDArray
 from dealer_assets.domain.kernels.compilation import inlined, kernel
 from dealer_assets.domain.kernels.elementary import (
     INV_SQRT_2,
-    LN2_HIGH,
-    LN2_LOW,
+    MILLS,
+    MILLS_SCALE,
+    MILLS_SHIFT,
     SQRT_2PI,
     SQRT_HALF_PI,
-    bits_of,
     erfcx,
-    number_of,
+    log_ratio,
 )
 
 Floats = NDArray[np.float64]
@@ -71,44 +71,6 @@ FARTHEST = 1e4
 
 MAX_STEPS = 100
 
-HALF_SIGNIFICAND = 1 << 51
-EXPONENT_BITS = -(1 << 52)
-SIGN_BIT = -(1 << 63)
-LOW_12_BITS = 0xFFF
-INTEGER_BITS = 0x4330000000000000
-INTEGER_OFFSET = 2.0**52 + 2048.0
-"""A 12-bit integer k under the exponent of 2**52 is the number 2**52 + k."""
-
-MILLS_SHIFT, MILLS_SCALE = 6.0, 10.0
-MILLS = (
-    -1.872209721137918e-08,
-    -1.498901370479319e-08,
-    2.1634854144753738e-07,
-    1.5976058331276723e-07,
-    -1.4916683889898731e-06,
-    -8.188191227817769e-07,
-    8.90147817244251e-06,
-    9.523307285063786e-07,
-    -5.19465383795299e-05,
-    3.686300702968798e-05,
-    0.00027807459271094316,
-    -0.0006035061585296957,
-    -0.0008512282336770565,
-    0.005908326133280458,
-    -0.008182489208396152,
-    -0.02183209851493148,
-    0.14697144234118367,
-    -0.4492839086389917,
-    0.9819817194900038,
-    -1.7079824834876582,
-    2.4722675949941513,
-    -3.046349994442482,
-    3.233684925249805,
-    -2.9725230054401286,
-    2.3665238291356068,
-)
-"""``(v + 6) Y(v)`` for v >= -1 in powers of ``1 - 10 / (v + 6)``, the highest first."""
-
 GUESS_CENTRE, GUESS_SLOPE = 16.0, 0.125
 GUESS = (
     -0.030035737766877027,
@@ -131,30 +93,6 @@ CORRECTION = (
     -0.0003961953914922789,
 )
 """Black's total vol over Bachelier's, less 1, in ``q, q**2, q**3, q x**2``, q = Bachelier's**2."""
-
-
-@inlined
-def log_ratio(F: float, K: float) -> float:
-    """``ln(F / K)`` of normal positive numbers; keeps its digits where F is next to K.
-
-    The power of two nearest the ratio comes off in the exponent bits, without rounding; the rest is
-    the series of `elementary.log` in ``(F - K) / (F + K)``, whose numerator is then exact.
-    """
-    apart: int = bits_of(F) - bits_of(K) + HALF_SIGNIFICAND
-    power = ((apart + SIGN_BIT) >> 52) & LOW_12_BITS
-    k: float = number_of(power | INTEGER_BITS) - INTEGER_OFFSET
-    near_F: float = number_of(bits_of(F) - (apart & EXPONENT_BITS))
-    s = (near_F - K) / (near_F + K)
-    z = s * s
-    w = z * z
-    odd = 1.531383769920937332e-01
-    odd = odd * w + 2.222219843214978396e-01
-    odd = odd * w + 3.999999999940941908e-01
-    even = 1.479819860511658591e-01
-    even = even * w + 1.818357216161805012e-01
-    even = even * w + 2.857142874366239149e-01
-    even = even * w + 6.666666666666735130e-01
-    return k * LN2_HIGH + (2.0 * s + (s * (z * (even + z * odd)) + k * LN2_LOW))
 
 
 @inlined

@@ -1,37 +1,24 @@
-"""Raw SVI slices: the least-squares fit of five parameters, and values of the smile.
+"""Raw SVI slices: the least-squares fit of five parameters.
 
-Belongs here: the fit of one smile to total variances, the smile's value and two derivatives. Does
-not belong here: weights, arbitrage (`svi_arbitrage`), the correction's fit (`svi_correction`).
+Belongs here: the fit of one smile to total variances. Does not belong here: weights, the smile's
+values (`svi_smile`), arbitrage (`svi_arbitrage`), the correction's fit (`svi_correction`).
 
-A smile is one row of parameters; the columns are listed at `COLUMNS`:
+    w(k) = a + b (rho (k - m) + sqrt((k - m)^2 + sigma^2))
 
-    w(k) = a + b (rho (k - m) + sqrt((k - m)^2 + sigma^2)) + sum_j c_j B(x - j + 1)
-    x = (asinh(k / scale) - origin) / spacing
-
-B is the uniform cubic B-spline, ``B(t) = (max(2 - |t|, 0)^3 - 4 max(1 - |t|, 0)^3) / 6``. With all
-c_j zero the smile is raw SVI. Source of SVI: Gatheral and Jacquier (2014), section 3.1.
+Source: Gatheral and Jacquier (2014), section 3.1.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dealer_assets.domain.kernels.compilation import inlined, kernel
-from dealer_assets.domain.kernels.elementary import log
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-KNOTS = 20
-"""Number of spline coefficients of a smile."""
-
-FIRST_KNOT = 8
-COLUMNS = FIRST_KNOT + KNOTS
-"""a, b, rho, m, sigma, scale, origin, 1 / spacing, c_0 .. c_{KNOTS - 1}."""
 
 SLOPE_CAP = 1.95
 """Bound of b (1 + |rho|), a little inside Lee's 2: w < 2 |k| far out, with room for rounding."""
@@ -40,15 +27,17 @@ _CHORDS = 3.0
 _LEAST_SHARE = 0.3
 """A wing may be this much steeper than its chord, and than this share of the whole smile's."""
 
+_START_QUOTES = 24
+"""Quotes that suffice to choose a start."""
+
 _STIFF = 1e3
 _DAMPING_CEILING = 1e12
 
 
 @inlined
-def _cost(
-    k: Floats, w: Floats, weight: Floats, p: Floats, floor: float, left: float, right: float
-) -> float:
+def _cost(k: Floats, w: Floats, weight: Floats, p: Floats, box: Floats) -> float:
     """Weighted squares of the residuals of (a, d, c, m, ln sigma), and of what breaks a bound."""
+    floor, left, right = box[4], box[5], box[6]
     s = math.exp(p[4])
     total = 0.0
     for i in range(k.shape[0]):
@@ -127,16 +116,8 @@ def _linear(
         t7 += v * x
         t8 += v * r
         t9 += v * w[i]
-    t[0] = t0
-    t[1] = t1
-    t[2] = t2
-    t[3] = t3
-    t[4] = t4
-    t[5] = t5
-    t[6] = t6
-    t[7] = t7
-    t[8] = t8
-    t[9] = t9
+    t[0], t[1], t[2], t[3], t[4] = t0, t1, t2, t3, t4
+    t[5], t[6], t[7], t[8], t[9] = t5, t6, t7, t8, t9
     c11 = t3 * t5 - t4 * t4
     c12 = t2 * t4 - t1 * t5
     c13 = t1 * t4 - t2 * t3
@@ -189,6 +170,8 @@ def _start(
     lowest = 0
     for i in range(n):
         lowest = i if w[i] < w[lowest] else lowest
+    pace = max(n // _START_QUOTES, 1)
+    few_k, few_w, few_weight = k[::pace].copy(), w[::pace].copy(), weight[::pace].copy()
     best = np.inf
     best_m = best_s = 0.0
     for i in range(4):
@@ -196,7 +179,7 @@ def _start(
         for j in range(4):
             p[3] = m
             p[4] = math.log(span * (0.02, 0.07, 0.2, 0.5)[j])
-            cost = _linear(k, w, weight, p, left, right, t)
+            cost = _linear(few_k, few_w, few_weight, p, left, right, t)
             if cost < best:
                 best = cost
                 best_m = p[3]
@@ -213,12 +196,11 @@ def _compass(
     weight: Floats,
     p: Floats,
     box: Floats,
-    left: float,
-    right: float,
     t: Floats,
     cost: float,
 ) -> float:
     """Improve m and ln sigma by halving steps along the axes, where bounds stop smooth steps."""
+    left, right = box[5], box[6]
     size_m = 0.05 * (box[1] - box[0])
     size_s = 0.4
     m = p[3]
@@ -248,13 +230,12 @@ def _normal(
     w: Floats,
     weight: Floats,
     p: Floats,
+    box: Floats,
     A: Floats,
     g: Floats,
-    floor: float,
-    left: float,
-    right: float,
 ) -> None:
     """Gauss-Newton matrix and gradient (halved) of `_cost`."""
+    floor, left, right = box[4], box[5], box[6]
     s = math.exp(p[4])
     s2 = s * s
     d = p[1]
@@ -292,25 +273,11 @@ def _normal(
         a34 += j3 * j4
         a44 += j4 * j4
     A[0, 0] = a00
-    A[1, 0] = a01
-    A[2, 0] = a02
-    A[3, 0] = a03
-    A[4, 0] = a04
-    A[1, 1] = a11
-    A[2, 1] = a12
-    A[3, 1] = a13
-    A[4, 1] = a14
-    A[2, 2] = a22
-    A[3, 2] = a23
-    A[4, 2] = a24
-    A[3, 3] = a33
-    A[4, 3] = a34
-    A[4, 4] = a44
-    g[0] = g0
-    g[1] = g1
-    g[2] = g2
-    g[3] = g3
-    g[4] = g4
+    A[1, 0], A[1, 1] = a01, a11
+    A[2, 0], A[2, 1], A[2, 2] = a02, a12, a22
+    A[3, 0], A[3, 1], A[3, 2], A[3, 3] = a03, a13, a23, a33
+    A[4, 0], A[4, 1], A[4, 2], A[4, 3], A[4, 4] = a04, a14, a24, a34, a44
+    g[0], g[1], g[2], g[3], g[4] = g0, g1, g2, g3, g4
     stiff = _STIFF * total
     sign = 1.0 if d > 0.0 else -1.0
     _add_bound(A, g, stiff / (right * right), c + d - right, 1.0, 1.0)
@@ -389,25 +356,19 @@ def _try(
     w: Floats,
     weight: Floats,
     p: Floats,
-    A: Floats,
-    L: Floats,
-    g: Floats,
-    step: Floats,
-    trial: Floats,
     box: Floats,
     damping: float,
-    floor: float,
-    left: float,
-    right: float,
+    scratch: Floats,
 ) -> float:
-    """Write a damped step from p to `trial`; return its cost, inf where there is no step."""
+    """Write a damped step from p to the scratch's last row; return its cost, inf without one."""
+    A, L, g, step, trial = scratch[:5], scratch[5:10], scratch[10], scratch[11], scratch[12]
     if not _solve(A, g, damping, L, step):
         return np.inf
     for j in range(5):
         trial[j] = p[j] - step[j]
     trial[3] = min(max(trial[3], box[0]), box[1])
     trial[4] = min(max(trial[4], box[2]), box[3])
-    return _cost(k, w, weight, trial, floor, left, right)
+    return _cost(k, w, weight, trial, box)
 
 
 @inlined
@@ -416,28 +377,21 @@ def _marquardt(
     w: Floats,
     weight: Floats,
     p: Floats,
-    A: Floats,
-    L: Floats,
-    g: Floats,
-    step: Floats,
-    trial: Floats,
     box: Floats,
-    floor: float,
-    left: float,
-    right: float,
     max_steps: int,
+    scratch: Floats,
 ) -> float:
     """Levenberg-Marquardt over all five parameters from p, which is overwritten; its cost."""
-    f = _cost(k, w, weight, p, floor, left, right)
+    f = _cost(k, w, weight, p, box)
     damping = 1e-3
     calm = 0
     for _ in range(max_steps):
-        _normal(k, w, weight, p, A, g, floor, left, right)
-        _hold_at_bounds(A, g, p, box)
+        _normal(k, w, weight, p, box, scratch[:5], scratch[10])
+        _hold_at_bounds(scratch[:5], scratch[10], p, box)
         f_trial = f
         better = False
         while damping < _DAMPING_CEILING and not better:
-            f_trial = _try(k, w, weight, p, A, L, g, step, trial, box, damping, floor, left, right)
+            f_trial = _try(k, w, weight, p, box, damping, scratch)
             better = f_trial < f
             damping = damping if better else damping * 6.0
         if not better:
@@ -446,7 +400,7 @@ def _marquardt(
         gain = (f - f_trial) / f
         f = f_trial
         for j in range(5):
-            p[j] = trial[j]
+            p[j] = scratch[12, j]
         calm = calm + 1 if gain < 1e-4 else 0
         if gain < 1e-9 or calm >= 3 or f < 1e-26 * k.shape[0]:
             break
@@ -481,13 +435,9 @@ def fit_raw(
     cost : float64 array, shape (m,)
         Written: sum of squared weighted residuals.
     """
-    A = np.empty((5, 5))
-    L = np.empty((5, 5))
-    g = np.empty(5)
-    step = np.empty(5)
+    scratch = np.empty((13, 5))  # matrix, factor, gradient, step, trial
     p = np.empty(5)
-    trial = np.empty(5)
-    box = np.empty(4)
+    box = np.empty(7)  # bounds of m and ln sigma, floor, steepest wings
     t = np.empty(10)
     first_guess = np.empty(5)
     for i in range(first.shape[0] - 1):
@@ -502,7 +452,9 @@ def fit_raw(
         qs = weight[lo:hi]
         span = k[hi - 1] - k[lo]
         left, right = _steepest(ks, ws)
-        floor = 1e-3 * ws.min()
+        box[4] = 1e-3 * ws.min()
+        box[5] = left
+        box[6] = right
         box[0] = k[lo]
         box[1] = k[hi - 1]
         box[2] = math.log(1e-3 * span)
@@ -517,7 +469,7 @@ def fit_raw(
             start = _start(ks, ws, qs, p, left, right, t)
         for j in range(5):
             first_guess[j] = p[j]
-        f = _marquardt(ks, ws, qs, p, A, L, g, step, trial, box, floor, left, right, max_steps)
+        f = _marquardt(ks, ws, qs, p, box, max_steps, scratch)
         c = p[2]
         d = p[1]
         tight = c - d > 0.999 * left or c + d > 0.999 * right or abs(d) > 0.999 * c
@@ -528,7 +480,7 @@ def fit_raw(
                 for j in range(5):
                     p[j] = first_guess[j]
                 f = start
-            f = _compass(ks, ws, qs, p, box, left, right, t, f)
+            f = _compass(ks, ws, qs, p, box, t, f)
         c = min(max(p[2], 1e-9), SLOPE_CAP)
         bound = min(c, SLOPE_CAP - c)
         d = min(max(p[1], -bound), bound)
@@ -559,92 +511,9 @@ def _hold(A: Floats, g: Floats, j: int) -> None:
     g[j] = 0.0
 
 
-@inlined
-def asinh(y: float) -> float:
-    """Inverse hyperbolic sine, absolute error below 2e-16 near 0."""
-    size = abs(y)
-    value: float = log(size + math.sqrt(size * size + 1.0))
-    return value if y >= 0.0 else -value
-
-
-@kernel
-def evaluate(
-    k: Floats, slice_id: Ints, params: Floats, w: Floats, slope: Floats, bend: Floats
-) -> None:
-    """Total variance and its first two derivatives in k.
-
-    Parameters
-    ----------
-    k : float64 array, shape (n,)
-        Log-moneyness.
-    slice_id : int64 array, shape (n,)
-        Row of `params`; a negative one gives NaN.
-    params : float64 array, shape (m, COLUMNS)
-        Smiles; a row with NaN gives NaN.
-    w, slope, bend : float64 array, shape (n,)
-        Written: w, dw/dk, d2w/dk2.
-    """
-    for i in range(k.shape[0]):
-        row = slice_id[i]
-        w[i] = np.nan
-        slope[i] = np.nan
-        bend[i] = np.nan
-        if row < 0 or not math.isfinite(k[i]):
-            continue
-        b = params[row, 1]
-        rho = params[row, 2]
-        x = k[i] - params[row, 3]
-        s2 = params[row, 4] * params[row, 4]
-        r = math.sqrt(x * x + s2)
-        value = params[row, 0] + b * (rho * x + r)
-        first = b * (rho + x / r)
-        second = b * s2 / (r * r * r)
-        scale = params[row, 5]
-        inverse = params[row, 7]
-        x = (asinh(k[i] / scale) - params[row, 6]) * inverse
-        if x > -3.0 and x < KNOTS:
-            cell = math.floor(x)
-            t = x - cell
-            o = 1.0 - t
-            u = inverse / math.sqrt(k[i] * k[i] + scale * scale)
-            turn = -k[i] / (k[i] * k[i] + scale * scale) * u
-            left = int(cell)
-            for j in range(4):
-                q = left + j
-                if q >= 0 and q < KNOTS:
-                    c = params[row, FIRST_KNOT + q]
-                    if j == 0:
-                        b0 = o * o * o / 6.0
-                        b1 = -0.5 * o * o
-                        b2 = o
-                    elif j == 1:
-                        b0 = (4.0 - 6.0 * t * t + 3.0 * t * t * t) / 6.0
-                        b1 = t * (1.5 * t - 2.0)
-                        b2 = 3.0 * t - 2.0
-                    elif j == 2:
-                        b0 = (4.0 - 6.0 * o * o + 3.0 * o * o * o) / 6.0
-                        b1 = -o * (1.5 * o - 2.0)
-                        b2 = 3.0 * o - 2.0
-                    else:
-                        b0 = t * t * t / 6.0
-                        b1 = 0.5 * t * t
-                        b2 = t
-                    value += c * b0
-                    first += c * b1 * u
-                    second += c * (b2 * u * u + b1 * turn)
-        w[i] = value
-        slope[i] = first
-        bend[i] = second
-
-
 def warm() -> None:
     """Compile every kernel of this file on tiny arrays."""
     k = np.linspace(-0.2, 0.2, 6)
     w = 0.01 + 0.02 * (-0.3 * k + np.sqrt(k * k + 0.01))
-    params = np.zeros((1, COLUMNS))
-    raw = np.empty((1, 5))
     first = np.array([0, 6], np.int64)
-    fit_raw(k, w, np.ones(6), first, np.full((1, 5), np.nan), 3, raw, np.empty(1))
-    params[:, :5], params[:, 5:8] = raw, 1.0
-    out: Any = [np.empty(6) for _ in range(3)]
-    evaluate(k, np.zeros(6, np.int64), params, *out)
+    fit_raw(k, w, np.ones(6), first, np.full((1, 5), np.nan), 3, np.empty((1, 5)), np.empty(1))

@@ -1,7 +1,7 @@
 """The spline on top of raw SVI, under the conditions of no arbitrage.
 
-Belongs here: the quadratic programme of one slice. Does not belong here: the spline and its free fit
-(`svi_spline`), the base smile (`svi`), bounds that part neighbouring expiries (`svi_order`).
+Belongs here: the quadratic programme of one slice. Does not belong here: the spline and its free
+fit (`svi_spline`), the base smile (`svi`), bounds that part neighbouring expiries (`svi_order`).
 
 The spline is linear in its coefficients, so that a slice is a convex quadratic programme: total
 variance above a floor and below a cap (calendar) is linear, and Durrleman's g >= 0 (butterfly) is
@@ -21,6 +21,8 @@ from dealer_assets.domain.kernels.compilation import inlined, kernel
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+Work = tuple[Ints, Floats, Floats, Floats, Floats, Floats]
+"""Active rows, their multipliers, scratch, H^-1 times active rows, gram matrix and its factor."""
 
 SOFTNESS = 1e-10
 """A broken constraint costs its squared size over twice this, in units of chi-square."""
@@ -44,6 +46,14 @@ def _slot(left: int, j: int, knots: int) -> int:
 
 
 @inlined
+def _dot(row: Floats, vector: Floats, start: int) -> float:
+    total = 0.0
+    for j in range(4):
+        total += row[j] * vector[start + j]
+    return total
+
+
+@inlined
 def _most_broken(
     start: Ints, rows: Floats, bound: Floats, size: int, x: Floats, busy: Bools
 ) -> int:
@@ -51,21 +61,11 @@ def _most_broken(
     worst = -1
     most = _TOLERANCE
     for r in range(size):
-        gap = bound[r]
-        for j in range(4):
-            gap -= rows[r, j] * x[start[r] + j]
+        gap = bound[r] - _dot(rows[r], x, start[r])
         if gap > most and not busy[r]:
             most = gap
             worst = r
     return worst
-
-
-@inlined
-def _dot(row: Floats, vector: Floats, start: int) -> float:
-    total = 0.0
-    for j in range(4):
-        total += row[j] * vector[start + j]
-    return total
 
 
 @inlined
@@ -141,13 +141,8 @@ def _programme(
     bound: Floats,
     size: int,
     x: Floats,
-    active: Ints,
-    dual: Floats,
     busy: Bools,
-    scratch: Floats,
-    image: Floats,
-    gram: Floats,
-    factor: Floats,
+    work: Work,
 ) -> bool:
     """Move x, the unconstrained minimum, to the constrained one; False when it does not get there.
 
@@ -156,6 +151,7 @@ def _programme(
     with a slack that costs ``slack^2 / (2 SOFTNESS)``: rows that contradict each other or nearly
     repeat each other then have a solution too.
     """
+    active, dual, scratch, image, gram, factor = work
     n = x.shape[0]
     held = 0
     known = 0
@@ -209,10 +205,7 @@ def _shares(
     The first `known` rows of its Cholesky factor are there already.
     """
     for i in range(held):
-        a = active[i]
-        right = 0.0
-        for j in range(4):
-            right += rows[a, j] * v[start[a] + j]
+        right = _dot(rows[active[i]], v, start[active[i]])
         if i >= known:
             for j in range(i + 1):
                 total = gram[i, j]
@@ -389,8 +382,8 @@ def constrain(
     order : int64 array, shape (q,)
         Slices to solve, in this order; the others keep their unknowns.
     bounds : float64 array, shape (2, m, c) or (2, 0, 0)
-        Floor and cap of total variance at the shared points, from `svi_order.separate`; when empty, the
-        other slices' current total variances bound each slice.
+        Floor and cap of total variance at the shared points; when empty, the other slices' current
+        total variances bound each slice.
     inverse, plain, unit
         Of `svi_spline.normal_equations`.
     k : float64 array, shape (m, n)
@@ -422,12 +415,14 @@ def constrain(
     rows = np.empty((most, 4))
     bound = np.empty(most)
     busy = np.empty(most, np.bool_)
-    active = np.empty(_ROOM, np.int64)
-    dual = np.empty(_ROOM)
-    scratch = np.empty((3, max(knots, _ROOM)))
-    gram = np.empty((_ROOM, _ROOM))
-    factor = np.empty((_ROOM, _ROOM))
-    image = np.empty((_ROOM, knots))
+    work = (
+        np.empty(_ROOM, np.int64),
+        np.empty(_ROOM),
+        np.empty((3, max(knots, _ROOM))),
+        np.empty((_ROOM, knots)),
+        np.empty((_ROOM, _ROOM)),
+        np.empty((_ROOM, _ROOM)),
+    )
     limits = np.empty((2, c))
     x = np.empty(knots)
     for o in range(order.shape[0]):
@@ -452,21 +447,7 @@ def constrain(
                     break
                 for j in range(knots):
                     x[j] = plain[i, j]
-                _programme(
-                    inverse[i],
-                    start,
-                    rows,
-                    bound,
-                    size,
-                    x,
-                    active,
-                    dual,
-                    busy,
-                    scratch,
-                    image,
-                    gram,
-                    factor,
-                )
+                _programme(inverse[i], start, rows, bound, size, x, busy, work)
         for j in range(knots):
             unknowns[i, j] = x[j]
         _settle(i, shared_base, shared_table, shared_left, unit, x, w)

@@ -1,7 +1,7 @@
 """Bounds that part neighbouring expiries whose total variances cross.
 
-Belongs here: the weighted isotonic regression over time. Does not belong here: smiles that keep the
-bounds (`svi_correction`).
+Belongs here: the weighted isotonic regression over time, its weights. Does not belong here: smiles
+that keep the bounds (`svi_correction`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dealer_assets.domain.kernels.compilation import kernel
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
 @kernel
@@ -74,7 +75,43 @@ def separate(w: Floats, precision: Floats, cap_share: float, floor: Floats, cap:
             floor[member[q], g] = boundary * (1.0 + cap_share)
 
 
+@kernel
+def precisions(
+    shared: Floats, k: Floats, weight: Floats, first: Ints, unquoted: float, out: Floats
+) -> None:
+    """Squared root weights of each slice's quotes, linear between them, at common points.
+
+    Parameters
+    ----------
+    shared : float64 array, shape (c,)
+        Common points, ascending.
+    k, weight : float64 array, shape (n,)
+        Log-moneyness and root weight of the quotes, ascending in k within a slice.
+    first : int64 array, shape (m + 1,)
+        Quotes of slice i are ``first[i] : first[i + 1]``, at least one.
+    unquoted : float
+        Factor beyond the outermost quotes, where the outermost one's goes on.
+    out : float64 array, shape (m, c)
+        Written.
+    """
+    for i in range(first.shape[0] - 1):
+        q = first[i]
+        last = first[i + 1] - 1
+        for g in range(shared.shape[0]):
+            while q < last and k[q + 1] <= shared[g]:
+                q += 1
+            value = weight[q] * weight[q]
+            if shared[g] < k[q] or (q == last and shared[g] > k[q]):
+                value *= unquoted
+            elif q < last and k[q + 1] > k[q]:
+                share = (shared[g] - k[q]) / (k[q + 1] - k[q])
+                value += share * (weight[q + 1] * weight[q + 1] - value)
+            out[i, g] = value
+
+
 def warm() -> None:
     """Compile every kernel of this file on tiny arrays."""
     bounds = np.empty((2, 1, 3))
     separate(np.ones((1, 3)), np.ones((1, 3)), 0.0, bounds[0], bounds[1])
+    k = np.linspace(-0.1, 0.1, 3)
+    precisions(k, k.copy(), np.ones(3), np.array([0, 3], np.int64), 0.1, bounds[0])

@@ -26,31 +26,46 @@ OUTLIER = 4.0
 
 
 @inlined
-def _spline_row(
-    k: float, scale: float, origin: float, inverse: float, row: Floats, knots: int
-) -> int:
-    """Write value, slope and bend of the four splines over k; return the first one's number.
-
-    `row` has shape (12,): four values, four slopes, four bends. Splines that do not exist get 0.
-    """
-    y = k / scale
+def _asinh(y: float) -> float:
     size = abs(y)
-    u = log(size + math.sqrt(size * size + 1.0))
-    u = u if y >= 0.0 else -u
-    x = (u - origin) * inverse
-    for j in range(12):
-        row[j] = 0.0
+    value: float = log(size + math.sqrt(size * size + 1.0))
+    return value if y >= 0.0 else -value
+
+
+@inlined
+def _four(x: float, row: Floats, knots: int) -> int:
+    """Write the values of the four splines over x; return the first one's number.
+
+    Splines that do not exist get 0.
+    """
     if not (x > -3.0 and x < knots):
+        for j in range(4):
+            row[j] = 0.0
         return 0
     cell = math.floor(x)
     t = x - cell
     o = 1.0 - t
-    rate = inverse / math.sqrt(k * k + scale * scale)
-    turn = -k / (k * k + scale * scale) * rate
     row[0] = o * o * o / 6.0
     row[1] = (4.0 - 6.0 * t * t + 3.0 * t * t * t) / 6.0
     row[2] = (4.0 - 6.0 * o * o + 3.0 * o * o * o) / 6.0
     row[3] = t * t * t / 6.0
+    left = int(cell)
+    for j in range(4):
+        if left + j < 0 or left + j >= knots:
+            row[j] = 0.0
+    return left
+
+
+@inlined
+def _twelve(x: float, k: float, scale: float, inverse: float, row: Floats, knots: int) -> int:
+    """Write values, slopes and bends of the four splines over k; return the first one's number."""
+    left = _four(x, row, knots)
+    cell = math.floor(x)
+    t = x - cell
+    o = 1.0 - t
+    square = k * k + scale * scale
+    rate = inverse / math.sqrt(square)
+    turn = -k / square * rate
     s0 = -0.5 * o * o
     s1 = t * (1.5 * t - 2.0)
     s2 = -o * (1.5 * o - 2.0)
@@ -63,13 +78,19 @@ def _spline_row(
     row[9] = (3.0 * t - 2.0) * rate * rate + s1 * turn
     row[10] = (3.0 * o - 2.0) * rate * rate + s2 * turn
     row[11] = t * rate * rate + s3 * turn
-    left = int(cell)
+    outside = not (x > -3.0 and x < knots)
     for j in range(4):
-        if left + j < 0 or left + j >= knots:
-            row[j] = 0.0
+        if outside or left + j < 0 or left + j >= knots:
             row[4 + j] = 0.0
             row[8 + j] = 0.0
     return left
+
+
+@inlined
+def _places(k: Floats, scale: float, origin: float, inverse: float, x: Floats) -> None:
+    """Coordinates in which knots are 1 apart."""
+    for q in range(k.shape[0]):
+        x[q] = (_asinh(k[q] / scale) - origin) * inverse
 
 
 @inlined
@@ -206,10 +227,10 @@ def normal_equations(
     """
     knots = unit.shape[1]
     H = np.empty((knots, knots))
-    row = np.empty(12)
     most = 0
     for i in range(first.shape[0] - 1):
         most = max(most, first[i + 1] - first[i])
+    places = np.empty(most)
     all_basis = np.empty((most, 4))
     all_slots = np.empty((most, 4), np.int64)
     for i in range(first.shape[0] - 1):
@@ -223,12 +244,14 @@ def normal_equations(
             continue
         basis = all_basis[: end - begin]
         slot = all_slots[: end - begin]
-        for q in range(begin, end):
-            left = _spline_row(k[q], shape[i, 0], shape[i, 1], shape[i, 2], row, knots)
+        x_of = places[: end - begin]
+        _places(k[begin:end], shape[i, 0], shape[i, 1], shape[i, 2], x_of)
+        for q in range(end - begin):
+            left = _four(x_of[q], basis[q], knots)
             for j in range(4):
                 a = _slot(left, j, knots)
-                slot[q - begin, j] = a
-                basis[q - begin, j] = row[j] * unit[i, a]
+                slot[q, j] = a
+                basis[q, j] *= unit[i, a]
         left_over = residual[begin:end]
         x = plain[i]
         for turn in range(rounds + 1):
@@ -262,13 +285,17 @@ def tabulate(k: Floats, shape: Floats, knots: int, table: Floats, left: Ints) ->
     left : int64 array, shape (m, n)
         Written: number of the first of the four splines; it may be negative.
     """
-    row = np.empty(12)
-    width = table.shape[2]
+    wide = table.shape[2] == 12
+    places = np.empty(k.shape[1])
     for i in range(k.shape[0]):
+        _places(k[i], shape[i, 0], shape[i, 1], shape[i, 2], places)
         for g in range(k.shape[1]):
-            left[i, g] = _spline_row(k[i, g], shape[i, 0], shape[i, 1], shape[i, 2], row, knots)
-            for j in range(width):
-                table[i, g, j] = row[j]
+            if wide:
+                left[i, g] = _twelve(
+                    places[g], k[i, g], shape[i, 0], shape[i, 2], table[i, g], knots
+                )
+            else:
+                left[i, g] = _four(places[g], table[i, g], knots)
 
 
 def warm() -> None:

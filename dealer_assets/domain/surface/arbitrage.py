@@ -114,9 +114,7 @@ def slacks(params: Floats, low: Floats, high: Floats, *, counts: Bools | None = 
         A total variance that is not positive counts as a slack of minus infinity.
     """
     k = common_grid(low, high, CALENDAR_POINTS)
-    return slacks_on(
-        params, low, high, k=k, w=curves(params, low, high, k), counts=counts
-    )
+    return slacks_on(params, low, high, k=k, w=curves(params, low, high, k), counts=counts)
 
 
 def slacks_on(

@@ -31,8 +31,8 @@ from dealer_assets.domain.surface.smiles import (
     COLUMNS,
     FIRST_KNOT,
     KNOTS,
-    flat,
     at_quotes,
+    flat,
     rescaled,
     total_variance,
 )
@@ -44,6 +44,9 @@ WORST_CHI = 3.0
 
 _LOOSE = 1e-6
 """Stiffness of the interpolating spline: it only keeps the gaps between quotes smooth."""
+
+_FAR = 1e6
+"""Distance in half-spreads of a quote whose slice has no vol there."""
 
 _PSEUDO = 120
 """Points at which a smile between two expiries is taken."""
@@ -196,12 +199,11 @@ def _believable(quotes: Quotes, half_spread: Floats, *, fitted: Fitted, rows: In
     with np.errstate(invalid="ignore"):
         vol = np.sqrt(w / np.repeat(quotes.years, np.diff(first)))
         error = np.abs(vol - quotes.vol) / half_spread
-    error = np.where(np.isfinite(error), error, np.inf)
-    begin = first[rows]  # rows without enough quotes lie in between: sums, not slices
-    total = np.concatenate([[0.0], np.cumsum(error <= 1.0)])
-    size = first[rows + 1] - begin
-    close = (total[first[rows + 1]] - total[begin]) / size
-    chi = np.sqrt(np.array([np.mean(error[a : a + n] ** 2) for a, n in zip(begin, size, strict=True)]))
+    error = np.where(np.isfinite(error), np.minimum(error, _FAR), _FAR)
+    m, home = quotes.years.size, quotes.slice_id
+    size = np.diff(first)[rows]
+    close = np.bincount(home, error <= 1.0, minlength=m)[rows] / size
+    chi = np.sqrt(np.bincount(home, error**2, minlength=m)[rows] / size)
     finite = np.isfinite(fitted.params).all(axis=1)
     return np.asarray(finite & ~((close < WORST_IN_SPREAD) & (chi > WORST_CHI)))
 

@@ -1,14 +1,13 @@
 """The slices' quadratic programmes: their arrays, built once per surface.
 
-Belongs here: where conditions are imposed, what the kernel is given. Does not belong here: the order
-of solving (`svi`), what is done where it does not suffice (`repair`), arithmetic
+Belongs here: where conditions are imposed, what the kernel is given. Does not belong here: the
+order of solving (`svi`), what is done where it does not suffice (`repair`), arithmetic
 (`kernels/svi_spline`, `kernels/svi_correction`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -97,8 +96,8 @@ class Problem:
     def solve(self, order: Ints, *, bounds: Floats, w: Floats, unknowns: Floats) -> None:
         """Solve slices one after the other; `w` and `unknowns` are updated.
 
-        `bounds` holds floor and cap of total variance at the common points, shape (2, q, c); with
-        `None` the other slices' current curves bound each slice.
+        `bounds` holds floor and cap of total variance at the common points, shape (2, q, c), or is
+        `neighbours`.
         """
         from dealer_assets.domain.kernels.svi_correction import constrain
 
@@ -153,7 +152,7 @@ class Problem:
             linearisations,
             unknowns,
         )
-        return unknowns[0]
+        return np.asarray(unknowns[0])
 
 
 def neighbours() -> Floats:
@@ -188,6 +187,7 @@ def build(
     Problem
     """
     from dealer_assets.domain.kernels import svi_spline as kernels
+    from dealer_assets.domain.kernels.svi_order import precisions
 
     low, high = domain
     q = params.shape[0]
@@ -217,6 +217,8 @@ def build(
     shared = common_grid(low, high, CALENDAR_POINTS)
     tiled = np.tile(shared, (q, 1))
     shared_table, shared_left = splines_at(tiled, params, width=4)
+    precision = np.empty((q, shared.size))
+    precisions(shared, k, used, first, UNQUOTED, precision)
     return Problem(
         params=params,
         low=low,
@@ -232,7 +234,7 @@ def build(
         shared_base=_raw_value(tiled, params),
         shared_table=shared_table,
         shared_left=shared_left,
-        precision=_precision(shared, k, used, first),
+        precision=precision,
     )
 
 
@@ -270,12 +272,3 @@ def _raw_value(k: Floats, params: Floats) -> Floats:
     a, b, rho, m, sigma = (params[:, [j]] for j in range(RAW))
     x = k - m
     return np.asarray(a + b * (rho * x + np.sqrt(x * x + sigma * sigma)))
-
-
-def _precision(shared: Floats, k: Floats, weight: Floats, first: Ints) -> Floats:
-    out = np.empty((first.size - 1, shared.size))
-    squared = weight * weight
-    for i, (a, b) in enumerate(pairwise(first.tolist())):
-        out[i] = np.interp(shared, k[a:b], squared[a:b])
-        out[i, (shared < k[a]) | (shared > k[b - 1])] *= UNQUOTED
-    return out

@@ -24,14 +24,12 @@ ATM_STRIKES = 5
 MIN_IN_SPREAD = 0.90
 """Share of out-of-the-money quotes whose model vol lies between bid and ask."""
 
-MAX_CHI = 1.5
-"""Root mean square of residuals in half-spreads."""
+MAX_CHI, FAR = 1.5, 5.0
+"""Root mean square of residuals in half-spreads, each taken as `FAR` at most: the fit passes by
+stale quotes on purpose, and a handful of them says nothing about it."""
 
 MAX_ATM_ERROR_BP = 30.0
 """Median over slices of the mean absolute at-the-money error."""
-
-MAX_VIOLATED_SHARE = 0.10
-"""Share of slices with butterfly arbitrage, and of those with calendar arbitrage."""
 
 MIN_FITTED_SHARE = 0.80
 """Share of expiries with method ``fit``."""
@@ -91,10 +89,13 @@ class SurfaceQuality:
         Per slice.
     in_spread, chi : float
         Over all quotes.
+    bounded_chi : float
+        `chi` with no residual above `FAR`; what is judged.
     atm_error_bp, parity_residual : float
         Medians over slices.
     butterfly_violations, calendar_violations : int
-        Numbers of slices.
+        Numbers of fitted slices; one makes a surface unsound. What stands in for a slice that is
+        not fitted promises nothing and is not counted: `fitted_share` bounds it.
     fitted_share : float
         Share of slices with method ``fit``.
     reasons : tuple of str
@@ -104,6 +105,7 @@ class SurfaceQuality:
     slices: SliceQuality
     in_spread: float
     chi: float
+    bounded_chi: float
     atm_error_bp: float
     parity_residual: float
     butterfly_violations: int
@@ -155,7 +157,7 @@ def surface_quality(surface: Surface, quotes: Quotes) -> SurfaceQuality:
     return _summary(
         slices,
         in_spread=float(inside[spread].mean()) if spread.any() else float("nan"),
-        chi=float(np.sqrt(np.mean(scaled**2))) if row.size else float("nan"),
+        scaled=scaled,
         method=surface.method,
     )
 
@@ -177,33 +179,40 @@ def _atm_error(quotes: Quotes, error: Floats) -> Floats:
     return out
 
 
+def _rms(values: Floats) -> float:
+    return float(np.sqrt(np.mean(values**2))) if values.size else float("nan")
+
+
 def _median(values: Floats) -> float:
     known = values[~np.isnan(values)]
     return float(np.median(known)) if known.size else float("nan")
 
 
 def _summary(
-    slices: SliceQuality, *, in_spread: float, chi: float, method: NDArray[np.str_]
+    slices: SliceQuality, *, in_spread: float, scaled: Floats, method: NDArray[np.str_]
 ) -> SurfaceQuality:
     m = max(method.size, 1)
     atm, parity = _median(slices.atm_error_bp), _median(slices.parity_residual)
-    butterfly = int(slices.butterfly_violation.sum())
-    calendar = int(slices.calendar_violation.sum())
-    fitted = float((method == "fit").sum() / m)
+    is_fit = method == "fit"
+    butterfly = int((slices.butterfly_violation & is_fit).sum())
+    calendar = int((slices.calendar_violation & is_fit).sum())
+    fitted = float(is_fit.sum() / m)
+    bounded = _rms(np.minimum(scaled, FAR))
     found = (
         not slices.quotes.any(),
         in_spread < MIN_IN_SPREAD,
-        chi > MAX_CHI,
+        bounded > MAX_CHI,
         atm > MAX_ATM_ERROR_BP,
-        butterfly > MAX_VIOLATED_SHARE * m,
-        calendar > MAX_VIOLATED_SHARE * m,
+        butterfly > 0,
+        calendar > 0,
         fitted < MIN_FITTED_SHARE,
         parity > MAX_PARITY_RESIDUAL,
     )
     return SurfaceQuality(
         slices=slices,
         in_spread=in_spread,
-        chi=chi,
+        chi=_rms(scaled),
+        bounded_chi=bounded,
         atm_error_bp=atm,
         parity_residual=parity,
         butterfly_violations=butterfly,

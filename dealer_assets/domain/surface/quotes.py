@@ -146,7 +146,7 @@ def _floored(quotes: Quotes, half: Floats) -> Floats:
     start = np.concatenate([[0], np.cumsum(known)])[:-1]
     ranked = np.append(half[order], np.nan)
     lower = ranked[start + np.maximum(known - 1, 0) // 2]
-    upper = ranked[start + known // 2 - (known == 0) * 0]
+    upper = ranked[start + known // 2]
     median = np.where(known > 0, 0.5 * (lower + upper), np.nan)
     floor = np.maximum(HALF_SPREAD_FLOOR, HALF_SPREAD_FLOOR_SHARE * median)
     home = quotes.slice_id

@@ -6,9 +6,9 @@ succeeds. Does not belong here: the fit itself (`svi`), the check (`arbitrage`).
 Slices are gone through by ascending expiry, each held against all earlier ones. A slice that breaks
 a condition, or keeps it by less than `ENOUGH_G` or `ENOUGH_GAP`, is solved again above the earlier
 ones, with wider margins from attempt to attempt, at last without regard to the later ones. Where
-even that fails, its smile is mixed with a flat one and scaled up until it is above the earlier ones:
-a flat smile has g = 1, so that some share of it does. Either way it stays a fit whose residuals say
-what it cost.
+even that fails, its smile is mixed with a flat one and scaled up until it is above the earlier
+ones: a flat smile has g = 1, so that some share of it does. Either way it stays a fit whose
+residuals say what it cost.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ def repaired(problem: Problem, unknowns: Floats) -> Repaired:
         if solved.any():  # the earlier curves have moved
             poor[i] |= below.rise(w[i]) < ENOUGH_GAP
         if poor[i]:
-            params[i], flattened[i] = _one(problem, i, below=below.at(inside), cap=_later(w, i)[inside])
+            params[i], flattened[i] = _one(
+                problem, i, below=below.at(inside), cap=_later(w, i, inside)
+            )
             w[i] = curves(params[[i]], low[[i]], high[[i]], k)[0]
             solved[i] = True
         below.w[inside], below.source[inside] = w[i, inside], i
@@ -107,17 +109,17 @@ class _Below:
     source: Ints
 
     def at(self, inside: Bools) -> _Below:
-        """Some of the points."""
+        """Keep some of the points."""
         return _Below(self.k[inside], self.w[inside], self.source[inside])
 
     def rise(self, w: Floats) -> float:
-        """Least relative distance of `w` above it, inf where nothing is earlier."""
+        """Return the least relative distance of `w` above it, inf where nothing is earlier."""
         from dealer_assets.domain.kernels.svi_arbitrage import rise_above
 
         return float(rise_above(w, self.w, self.source, self.k))
 
     def floor(self, gap: float) -> Floats:
-        """A relative gap above it, -inf where nothing is earlier."""
+        """Return what is a relative gap above it, -inf where nothing is earlier."""
         return np.where(np.isnan(self.w), -np.inf, self.w * (1.0 + gap))
 
 
@@ -127,14 +129,15 @@ def _enough(found: Slacks) -> Bools:
     return np.asarray(fine & ~(found.calendar < ENOUGH_GAP))
 
 
-def _later(w: Floats, i: int) -> Floats:
-    """Total variance of the nearest later slice at each common point, inf where there is none."""
-    cap = np.full(w.shape[1], np.nan)
-    for row in w[i + 1 :]:
-        cap = np.where(np.isnan(cap), row, cap)
-        if not np.isnan(cap).any():
-            break
-    return np.where(np.isnan(cap), np.inf, cap)
+def _later(w: Floats, i: int, inside: Bools) -> Floats:
+    """Total variance of the nearest later slice at slice i's points, inf where there is none."""
+    rows = w[i + 1 :, inside]
+    if rows.shape[0] == 0:
+        return np.full(rows.shape[1], np.inf)
+    known = np.isfinite(rows)
+    nearest = np.argmax(known, axis=0)
+    at = np.arange(rows.shape[1])
+    return np.where(known[nearest, at], rows[nearest, at], np.inf)
 
 
 def _one(problem: Problem, i: int, *, below: _Below, cap: Floats) -> tuple[Floats, bool]:

@@ -44,13 +44,13 @@ def total_variance(k: Floats, slice_id: Ints, params: Floats) -> tuple[Floats, F
     w, slope, bend : float64 arrays
         Of the broadcast shape. NaN k gives NaN.
     """
-    from dealer_assets.domain.kernels import svi
+    from dealer_assets.domain.kernels.svi_smile import evaluate
 
     k, slice_id = np.broadcast_arrays(np.asarray(k, np.float64), np.asarray(slice_id, np.int64))
     flat = np.ascontiguousarray(k).reshape(-1)
     row = np.ascontiguousarray(slice_id).reshape(-1)
     out = tuple(np.empty(flat.size) for _ in range(3))
-    svi.evaluate(flat, row, np.ascontiguousarray(params), *out)
+    evaluate(flat, row, np.ascontiguousarray(params), *out)
     return out[0].reshape(k.shape), out[1].reshape(k.shape), out[2].reshape(k.shape)
 
 

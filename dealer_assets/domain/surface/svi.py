@@ -103,9 +103,7 @@ def fit_slices(
     params = np.zeros((q, COLUMNS))
     params[:, :RAW] = raw
     ends = k[first[:-1]], k[first[1:] - 1]
-    scale = np.array(
-        [np.sqrt(np.interp(0.0, k[a:b], w[a:b])) for a, b in pairwise(first.tolist())]
-    )
+    scale = np.array([np.sqrt(np.interp(0.0, k[a:b], w[a:b])) for a, b in pairwise(first.tolist())])
     low, high = ends[0] - MARGIN * scale, ends[1] + MARGIN * scale
     params[:, 5], params[:, 6:8] = scale, _knots(ends, (low, high), scale)
     problem = build(
@@ -117,9 +115,7 @@ def fit_slices(
     violated = (before.butterfly_violated | before.calendar_violated).any()
     unknowns = _constrained(problem, w_free) if violated else problem.plain
     last = repaired(problem, unknowns)
-    return Fitted(
-        last.params, free, low, high, before, last.after, last.solved, last.flattened
-    )
+    return Fitted(last.params, free, low, high, before, last.after, last.solved, last.flattened)
 
 
 def _knots(ends: tuple[Floats, Floats], domain: tuple[Floats, Floats], scale: Floats) -> Floats:

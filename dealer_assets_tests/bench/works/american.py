@@ -155,6 +155,6 @@ def _bars(
     unit = " USD" if what == "price" else " vol points"
     times = timings[1].ratio
     return [
-        report.at_least(f"{what}: speed over QdFp fast", 1.0, times, hoped=10.0),
+        report.at_least(f"{what}: speed over QdFp fast", 10.0, times, hoped=20.0),
         report.at_most(f"{what}: greatest error, that of QdFp fast", theirs, mine, unit=unit),
     ]

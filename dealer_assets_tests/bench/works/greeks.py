@@ -63,6 +63,7 @@ def run(size: Size) -> tuple[report.Section, list[tuple[str, str]]]:
     found = dict(zip((c.name for c in field.contenders), timings, strict=True))
     bars = [
         report.at_most("greatest relative error", 1e-9, judged[0][1], hoped=1e-11),
+        report.time_at_most(0.6, timings[0]),
     ]
     if _PEERS[0][0] in found:
         times = found[_PEERS[0][0]].ratio

@@ -82,6 +82,7 @@ def _bars(found: dict[str, report.Timing], judged: list[float]) -> list[report.B
         if name in found:
             what, times = f"recurrence over {name.strip('*')}", found[name].ratio
             bars.append(report.at_least(what, target, times, hoped=hoped))
+    bars.append(report.time_at_most(1.0, found["**ours, recurrence**"], what="recurrence"))
     direct = found.get("**ours, direct**")
     in_place = found.get("*numpy, in place*")
     if direct and in_place:

@@ -70,7 +70,7 @@ def run(size: Size) -> tuple[report.Section, list[tuple[str, str]]]:
         over = np.median([mine / theirs for (_, mine), theirs in zip(times, base, strict=False)])
         rows.append([name, f"{wall:.2f}", f"{cpu:.2f}", f"{over:.1f}×"])
     warm = float(np.min(found["**ours, warm**"], axis=0)[1])
-    bar = report.at_most("import to first vol, warm", 2.5, warm, hoped=1.0, unit=" CPU s")
+    bar = report.at_most("import to first vol, warm", 1.5, warm, hoped=1.0, unit=" CPU s")
     return report.Section("Start-up", _ABOUT, _COLUMNS, rows, [bar]), absent
 
 

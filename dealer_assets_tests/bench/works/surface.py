@@ -125,9 +125,10 @@ def _bars(
 ) -> list[report.Bar]:
     mine = verdicts[0]
     bars = [
-        report.share_at_least(f"quotes inside bid–ask, {what}", 0.9, mine.inside),
+        report.share_at_least(f"quotes inside bid–ask, {what}", 0.95, mine.inside),
         report.at_most(f"arbitrage violations, {what}", 0, mine.butterfly + mine.calendar),
         report.at_most(f"expiries not fitted, {what}", 0, mine.lost),
+        report.time_at_most(10.0, timings[0], what=what),
     ]
     for contender, timing in zip(contenders, timings, strict=True):
         if contender.name == _PEERS[0][0]:

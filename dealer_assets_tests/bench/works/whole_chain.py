@@ -31,4 +31,9 @@ def run(size: Size) -> tuple[report.Section, list[tuple[str, str]]]:
         [c.name, report.milliseconds(t.least)]
         for c, t in zip(field.contenders, timings, strict=True)
     ]
-    return report.Section(title, _ABOUT.format(count=count), _COLUMNS, rows), field.absent
+    least = {c.name: t for c, t in zip(field.contenders, timings, strict=True)}
+    bars = [
+        report.time_at_most(60.0, least[ours.TO_LEVELS], what="rows to levels, no band"),
+        report.time_at_most(1000.0, least[ours.BAND], what="band of 200 draws each"),
+    ]
+    return report.Section(title, _ABOUT.format(count=count), _COLUMNS, rows, bars), field.absent
