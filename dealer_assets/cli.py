@@ -33,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help=(
         "Open analytics of option dealer positioning.\n\n"
-        "Start with [bold]dealer demo[/bold] (offline, a few minutes), or price one real chain with "
+        "Start with [bold]dealer demo[/bold] (offline, a few minutes), or price a real chain with "
         "[bold]dealer levels FILE[/bold]. [bold]dealer import[/bold] puts files into the lake, "
         "[bold]dealer backfill[/bold] turns them into exposures, and [bold]make dev[/bold] shows "
         "everything in the Dagster UI."
