@@ -6,6 +6,7 @@ The manifest is prepared by ``make setup``; parsing here would cost ten seconds 
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
@@ -77,6 +78,21 @@ def lane_keys(key: dg.AssetKey) -> list[dg.AssetKey]:
     return [dg.AssetKey([lane, table]) for lane in settings().lanes]
 
 
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables for dbt's process, which takes this one's: and take them back after it."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
 @dg.definitions
 def defs() -> dg.Definitions:
     """Bundle the dbt project's assets, job and resource."""
@@ -90,8 +106,8 @@ def defs() -> dg.Definitions:
     )
     def marts(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
         with building(settings()):
-            os.environ.update(start_build(settings(), keep=context.is_subset))
-            yield from dbt.cli(["build"], context=context).stream()
+            with _environment(start_build(settings(), keep=context.is_subset)):
+                yield from dbt.cli(["build"], context=context).stream()
             published = publish(settings())
         context.log.info(f"published {published}")
 
