@@ -6,6 +6,8 @@ Belongs here: asset shells and what their pages show. Does not belong here: fitt
 
 from __future__ import annotations
 
+from functools import cache
+
 import dagster as dg
 
 from dealer_assets import tables
@@ -14,6 +16,7 @@ from dealer_assets.domain.surface.quotes import chain_quotes
 from dealer_assets.domain.surface.rows import grid_of, quality_of, surface_of
 from dealer_assets.lake.refresh import PREVIOUS
 from dealer_assets.reports.surface_pictures import (
+    Smile,
     chosen,
     greek_picture,
     smile_picture,
@@ -32,11 +35,15 @@ def vol_surface(lane: Lane) -> Result:
         lambda rows: surface_of(rows["chain_snapshots"], rows["contract_greeks"], rows[PREVIOUS]),
         with_previous=True,
     )
-    smiles = smiles_of(lane.newest(), chain_quotes(*(lane.newest(table) for table in _QUOTED)))
+
+    @cache  # quotes are inverted anew for the pictures: once, and only where they are drawn
+    def smiles() -> list[Smile]:
+        return smiles_of(lane.newest(), chain_quotes(*(lane.newest(table) for table in _QUOTED)))
+
     title = "Bid to ask, and the fitted smile"
     pictures = {
-        "smiles": lane.picture(lambda: smile_picture(chosen(smiles), title=title)),
-        "total_variance": lane.picture(lambda: variance_picture(smiles, title="Total variance")),
+        "smiles": lane.picture(lambda: smile_picture(chosen(smiles()), title=title)),
+        "total_variance": lane.picture(lambda: variance_picture(smiles(), title="Total variance")),
     }
     return lane.result(done, pictures)
 
