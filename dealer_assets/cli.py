@@ -15,16 +15,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from dealer_assets import cli_vendors
+from dealer_assets.console import (
+    QUARANTINED,
+    REFUSED,
+    day_of,
+    err,
+    instant_of,
+    out,
+    progress_bar,
+)
 from dealer_assets.errors import BadInputError, DealerError
 
 if TYPE_CHECKING:
-    from dealer_assets.ingest import Outcome
+    from dealer_assets.outcome import Outcome
     from dealer_assets.runner import Run
-
-REFUSED, QUARANTINED = 1, 3
 
 app = typer.Typer(
     name="dealer",
@@ -39,40 +45,6 @@ app = typer.Typer(
         "everything in the Dagster UI."
     ),
 )
-out = Console()
-err = Console(stderr=True)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=err,
-    )
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise BadInputError(f"expected a date like 2023-05-19, found {text!r}") from error
-
-
-def _instant(text: str) -> datetime:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise BadInputError(
-            f"expected an instant like 2023-05-19T20:15:00+00:00, found {text!r}"
-        ) from error
-    if instant.tzinfo is None:
-        raise BadInputError(
-            f"instant {text!r} has no UTC offset: write {text}+00:00 for UTC, or {text}-04:00 for "
-            "New York in summer"
-        )
-    return instant.astimezone(UTC)
 
 
 @app.command()
@@ -108,7 +80,7 @@ def levels(
     priced = price_file(
         file,
         model=model,
-        as_of=_instant(as_of) if as_of else None,
+        as_of=instant_of(as_of) if as_of else None,
         curves=read_curve_file(rates) if rates else (),
     )
     if as_json:
@@ -144,13 +116,14 @@ def import_(
 
     Importing the same file twice changes nothing. Then: [bold]dealer backfill[/bold].
     """
-    from dealer_assets.ingest import import_files, lake_of
+    from dealer_assets.imports import import_files
     from dealer_assets.reports.terminal import outcomes_view
     from dealer_assets.settings import settings
+    from dealer_assets.sources import lake_of
 
     outcomes: list[Outcome] = []
     lake = lake_of(settings())
-    with _progress() as progress:
+    with progress_bar() as progress:
         task = progress.add_task("importing", total=len(files))
         for path in files:
             progress.update(task, description=f"importing {path.name}")
@@ -188,7 +161,7 @@ def backfill(
     from dealer_assets.underlyings import underlying as entry
 
     lane = entry(underlying)
-    days = sessions_to_run(lane, _day(first), last=_day(last), collect=collect)
+    days = sessions_to_run(lane, day_of(first), last=day_of(last), collect=collect)
     if lane.symbol not in settings().lanes:
         lanes = ",".join((*settings().lanes, lane.symbol))
         err.print(f"[yellow]to see {lane.symbol} in the UI, set DEALER_UNDERLYINGS={lanes}[/]")
@@ -206,7 +179,7 @@ def _run_days(symbols: list[str], days: list[date], *, rebuild: bool = False) ->
     from dealer_assets.runner import run_partitions
 
     runs = []
-    with _progress() as progress:
+    with progress_bar() as progress:
         task = progress.add_task("+".join(symbols), total=len(days))
         for run in run_partitions(symbols, days, rebuild=rebuild):
             progress.update(task, advance=1, description=f"{run.name} {run.partition}")
@@ -237,26 +210,24 @@ def snapshot(
 ) -> None:
     """Ask the configured provider for one chain, store it, and print its levels.
 
-    The provider is the simulator unless DEALER_PROVIDER=cboe (free, delayed, no key).
+    The provider is the simulator unless DEALER_PROVIDER says cboe (free, delayed, no key) or
+    polygon; crypto then comes from Deribit, which needs no key either.
     """
+    from dealer_assets.collection import store_own_curve
     from dealer_assets.curves import curve_known
-    from dealer_assets.ingest import (
-        SIMULATOR,
-        lake_of,
-        provider_of,
-        store_own_curve,
-        store_snapshot,
-    )
+    from dealer_assets.ingest import store_snapshot
     from dealer_assets.pricing_file import price_snapshot
     from dealer_assets.reports.terminal import levels_view
     from dealer_assets.settings import settings
+    from dealer_assets.sources import SIMULATOR, lake_of, provider_of
     from dealer_assets.underlyings import underlying as entry
 
-    instant = _instant(at) if at else datetime.now(UTC)
-    lake, provider = lake_of(settings()), provider_of(settings())
+    instant = instant_of(at) if at else datetime.now(UTC)
     asset = entry(underlying)
-    taken = provider.snapshot(asset, at=instant)
-    store_own_curve(lake, provider, asset, session_date=taken.session_date)
+    lake = lake_of(settings())
+    with provider_of(settings(), asset) as provider:
+        taken = provider.snapshot(asset, at=instant)
+        store_own_curve(lake, provider, asset, session_date=taken.session_date)
     outcome = store_snapshot(lake, taken)
     known = curve_known(lake, taken.event_at, simulated=taken.provider == SIMULATOR).curve
     priced = price_snapshot(taken, model=settings().model, curves=[known] if known else [])
@@ -272,10 +243,10 @@ def snapshot(
 @app.command()
 def status() -> None:
     """Say what the lake and the warehouse hold, and how old the newest data is."""
-    from dealer_assets.ingest import lake_of
     from dealer_assets.reports.terminal import held_view
     from dealer_assets.runner import holdings
     from dealer_assets.settings import settings
+    from dealer_assets.sources import lake_of
 
     rows = holdings(lake_of(settings()))
     if not rows:
@@ -328,6 +299,9 @@ def demo(
     out.print(show.report(plan, runs, seconds=time.perf_counter() - started))
     if not all(run.is_success for run in runs):
         raise typer.Exit(REFUSED)
+
+
+cli_vendors.register(app)
 
 
 def main() -> None:

@@ -7,18 +7,36 @@ import dagster as dg
 
 from dealer_assets.defs import (
     chains,
+    delivered,
     exposure,
     freshness,
     history,
+    holdings,
     jobs,
     pricing,
+    rates,
     schedules,
     sensors,
     surface,
+    tape,
 )
 from dealer_assets.defs.resources import Platform
 
-_MODULES = (chains, pricing, surface, exposure, history, jobs, schedules, sensors, freshness)
+_MODULES = (
+    rates,
+    tape,
+    chains,
+    holdings,
+    delivered,
+    pricing,
+    surface,
+    exposure,
+    history,
+    jobs,
+    schedules,
+    sensors,
+    freshness,
+)
 
 
 def build(platform: Platform) -> dg.Definitions:

@@ -72,9 +72,9 @@ def plan(now: datetime, *, sessions: int) -> Plan:
 def report(done: Plan, runs: Sequence[Run], *, seconds: float) -> RenderableType:
     """Report levels, rows, checks and timing, draw the picture, and say what to type next."""
     from dealer_assets import tables
-    from dealer_assets.ingest import lake_of
     from dealer_assets.lake.reader import scan
     from dealer_assets.reports.terminal import levels_table
+    from dealer_assets.sources import lake_of
 
     lake = lake_of(settings())
     symbols = [symbol for step in done.steps for symbol in step.symbols]

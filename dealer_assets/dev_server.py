@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from dealer_assets.runner import dagster_home
+from dealer_assets.runner import dagster_home, prepare_instance
 from dealer_assets.settings import PROJECT
 
 HOST, PORT = "127.0.0.1", 3000
@@ -101,8 +101,9 @@ def serve() -> int:
             f"ports {busy} are in use: is another `make dev` running? Stop it first.\n"
         )
         return 1
-    workspace = str(_workspace(dagster_home()))
     begun = time.monotonic()
+    workspace = str(_workspace(dagster_home()))
+    prepare_instance()
     processes = [
         _start(
             *("-m", "dagster", "code-server", "start", "-m", module, "-h", HOST, "-p", f"{port}"),

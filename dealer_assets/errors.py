@@ -11,8 +11,11 @@ what to do. Does not belong here: handling; that is decided where the error is c
     │   └── UndatedChainError      a chain whose session cannot be told
     ├── ProviderError              a vendor could not be asked, or refused
     │   ├── ProviderUnavailableError   transport failure or 5xx; worth a retry
+    │   │   ├── RateLimitedError           429: asked too often
+    │   │   └── GarbledAnswerError         cut off, HTML, or not what was asked for
     │   ├── NotEntitledError           401 or 403; a retry will not help
-    │   └── NoDataError                the vendor answered: nothing there
+    │   ├── NoDataError                the vendor answered: nothing there
+    │   └── NotOfferedError            this provider has no such data; ask another
     └── LakeError                  storage refused or would be inconsistent
         ├── SchemaError            rows do not match the table's dictionary entry
         └── LakeUnavailableError   the lake cannot be read or written where it is configured
@@ -40,7 +43,27 @@ class ProviderError(DealerError):
 
 
 class ProviderUnavailableError(ProviderError):
-    """Transport failure, time-out or 5xx: a later attempt may succeed."""
+    """Transport failure, time-out or 5xx: a later attempt may succeed.
+
+    Parameters
+    ----------
+    message : str
+        What was expected, what was found, what to do.
+    retry_after_seconds : float
+        Least pause that the vendor asked for; 0 when it asked for none.
+    """
+
+    def __init__(self, message: str, *, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class RateLimitedError(ProviderUnavailableError):
+    """The vendor was asked too often, and went on refusing after the pauses it wanted."""
+
+
+class GarbledAnswerError(ProviderUnavailableError):
+    """The vendor answered, but cut off, with a web page, or with something that was not asked."""
 
 
 class NotEntitledError(ProviderError):
@@ -49,6 +72,10 @@ class NotEntitledError(ProviderError):
 
 class NoDataError(ProviderError):
     """The vendor answered that it has nothing for the request."""
+
+
+class NotOfferedError(ProviderError):
+    """The provider does not have this kind of data at all; its capabilities say so."""
 
 
 class LakeError(DealerError):

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dealer_assets.errors import BadInputError, LakeUnavailableError
 from dealer_assets.settings import PROJECT, settings
@@ -112,8 +112,8 @@ def sessions_to_run(
     """
     from dealer_assets import tables
     from dealer_assets.domain.sessions import sessions_between
-    from dealer_assets.ingest import lake_of
     from dealer_assets.lake.reader import sessions_held
+    from dealer_assets.sources import lake_of
 
     held = sessions_held(lake_of(settings()), tables.CHAIN_SNAPSHOTS, lane.symbol)
     wanted = sessions_between(lane.calendar, first, last) if collect else held
@@ -163,6 +163,13 @@ def _instance() -> dg.DagsterInstance:
         return dg.DagsterInstance.get()
 
 
+def prepare_instance() -> None:
+    """Create the instance's tables, once: processes that start together would race to do it."""
+    if not (dagster_home() / "history").exists():
+        with _instance():
+            pass
+
+
 def _clock(part_name: str) -> str:
     """Show a part by its instant; a session table has one part a day and shows none."""
     digits = part_name[:6]
@@ -170,9 +177,13 @@ def _clock(part_name: str) -> str:
 
 
 def run_partitions(
-    symbols: Sequence[str], partitions: Sequence[date], *, rebuild: bool = False
+    symbols: Sequence[str],
+    partitions: Sequence[date],
+    *,
+    rebuild: bool = False,
+    kind: Literal["session", "tape"] = "session",
 ) -> Iterator[Run]:
-    """Materialize every table of some lanes, one run per partition.
+    """Materialize the session's tables of some lanes, or their tape, one run per partition.
 
     Parameters
     ----------
@@ -182,6 +193,8 @@ def run_partitions(
         Sessions, in the order to run.
     rebuild : bool
         Compute every part anew.
+    kind : {"session", "tape"}
+        Chains and all that is derived from them, or what chains are put together from.
 
     Yields
     ------
@@ -193,11 +206,11 @@ def run_partitions(
 
     with_lanes(*symbols)
     from dealer_assets.definitions import defs
-    from dealer_assets.defs.jobs import SESSION_TABLES, job_name
+    from dealer_assets.defs.jobs import job_name, tables_of
     from dealer_assets.underlyings import underlying
 
-    job = defs.resolve_job_def(job_name("session", underlying(symbols[0]).calendar))
-    keys = [dg.AssetKey([s, table.name]) for s in symbols for table in SESSION_TABLES]
+    job = defs.resolve_job_def(job_name(kind, underlying(symbols[0]).calendar))
+    keys = [dg.AssetKey([s, t.name]) for s in symbols for t in tables_of(kind, underlying(s))]
     with _instance() as instance:
         for day in partitions:
             asked = {"rebuild": rebuild, "pictures": day == partitions[-1]}

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -39,13 +39,81 @@ class Settings(BaseSettings):
         default=None, description="S3-compatible endpoint URL; empty for AWS."
     )
     s3_region: str | None = Field(default=None, description="S3 region.")
-    provider: Literal["simulator", "cboe"] = Field(
+    provider: Literal["simulator", "cboe", "polygon"] = Field(
         default="simulator",
-        description="Where new snapshots come from: simulator (offline) or cboe.",
+        description=(
+            "Where new snapshots come from: simulator (offline), cboe (free, delayed, no key) or "
+            "polygon; with the last two, crypto comes from Deribit."
+        ),
     )
     cboe_base_url: str = Field(
         default="https://cdn.cboe.com",
         description="Host of Cboe's delayed quotes, or a test exchange.",
+    )
+    polygon_api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices(
+            "DEALER_POLYGON_API_KEY", "MASSIVE_API_KEY", "POLYGON_API_KEY"
+        ),
+        description="Key of Polygon (Massive); the vendor's own variables are read too.",
+    )
+    polygon_rest_url: str = Field(
+        default="https://api.polygon.io",
+        description="REST host: https://api.polygon.io or https://api.massive.com.",
+    )
+    polygon_delay_minutes: float = Field(
+        default=15.0, ge=0.0, description="How far behind the market the plan is; 0: real time."
+    )
+    polygon_requests_per_second: float = Field(
+        default=90.0, gt=0.0, le=100.0, description="The vendor asks to stay under 100."
+    )
+    flatfiles_url: str = Field(
+        default="https://files.polygon.io", description="S3 endpoint of the flat files."
+    )
+    flatfiles_access_key: SecretStr | None = Field(
+        default=None, description="Access key of the flat files; it is a pair of its own."
+    )
+    flatfiles_secret_key: SecretStr | None = Field(
+        default=None, description="Secret key of the flat files."
+    )
+    deribit_rest_url: str = Field(
+        default="https://www.deribit.com", description="Deribit's REST host, or a test exchange."
+    )
+    deribit_history_url: str = Field(
+        default="https://history.deribit.com",
+        description="Deribit's host for trades older than a day.",
+    )
+    occ_url: str = Field(
+        default="https://marketdata.theocc.com", description="OCC's host, or a test exchange."
+    )
+    treasury_url: str = Field(
+        default="https://home.treasury.gov", description="Treasury's host, or a test exchange."
+    )
+    nyfed_url: str = Field(
+        default="https://markets.newyorkfed.org", description="New York Fed's host."
+    )
+    fred_url: str = Field(default="https://fred.stlouisfed.org", description="FRED's host.")
+    fred_api_url: str = Field(
+        default="https://api.stlouisfed.org", description="Host of FRED's API, asked with a key."
+    )
+    fred_api_key: SecretStr | None = Field(
+        default=None, description="Key of FRED's API: fixings with their vintages; may be empty."
+    )
+    history_provider: Literal["auto", "simulator", "polygon", "flatfiles", "deribit"] = Field(
+        default="auto",
+        description=(
+            "Where trades, quotes and bars of past sessions come from; auto: the provider of the "
+            "snapshots, and flat files where their keys are set."
+        ),
+    )
+    quoted_contracts: int = Field(
+        default=400,
+        ge=1,
+        description="Contracts, nearest the money, whose quotes are fetched for a past session.",
+    )
+    cache_uri: str | None = Field(
+        default=None,
+        description="Cache of fetched history: folder or s3://...; empty: data_dir/cache.",
     )
     simulator_seed: int = Field(default=7, description="Seed of the embedded market simulator.")
     simulator_density: float = Field(
@@ -53,6 +121,9 @@ class Settings(BaseSettings):
     )
     simulator_snapshots: int = Field(
         default=3, description="Snapshots a past simulated session gets when it is built whole."
+    )
+    reconstructed_snapshots: int = Field(
+        default=7, ge=1, description="Snapshots that a past session is put together to, from tape."
     )
     underlyings: str = Field(
         default="SPX,SPY,BTC",
@@ -76,7 +147,8 @@ class Settings(BaseSettings):
     @property
     def delay(self) -> timedelta:
         """How far behind the market the configured provider is; schedules need it without one."""
-        return timedelta(minutes=15) if self.provider == "cboe" else timedelta(0)
+        delays = {"cboe": 15.0, "polygon": self.polygon_delay_minutes}
+        return timedelta(minutes=delays.get(self.provider, 0.0))
 
     @property
     def data(self) -> Path:
@@ -89,6 +161,19 @@ class Settings(BaseSettings):
         if self.lake_uri is None:
             return str(self.data / "lake")
         return self.lake_uri if "://" in self.lake_uri else str(PROJECT / self.lake_uri)
+
+    @property
+    def past_snapshots(self) -> int:
+        """Snapshots of a past session: as simulated, or as put together from its tape."""
+        is_simulated = self.provider == "simulator"
+        return self.simulator_snapshots if is_simulated else self.reconstructed_snapshots
+
+    @property
+    def cache_root(self) -> str:
+        """Root of the cache of fetched history, with a relative folder made absolute."""
+        if self.cache_uri is None:
+            return str(self.data / "cache")
+        return self.cache_uri if "://" in self.cache_uri else str(PROJECT / self.cache_uri)
 
     @property
     def warehouse(self) -> Path:

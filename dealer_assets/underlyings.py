@@ -67,6 +67,9 @@ class Underlying:
         Provider name to the symbol it wants.
     header_names : tuple of str
         Lower-case fragments of the names vendors print in file headers.
+    side_roots : tuple of Root
+        Roots that a few sources list beside the others: believed like them, but a chain without
+        them is whole, and the simulator lists none.
     """
 
     symbol: str
@@ -78,10 +81,11 @@ class Underlying:
     has_daily_expiries: bool = False
     vendor_symbols: Mapping[str, str] = field(default_factory=dict)
     header_names: tuple[str, ...] = ()
+    side_roots: tuple[Root, ...] = ()
 
     def root(self, symbol: str) -> Root | None:
         """Return the root with this symbol, or None when it is not listed here."""
-        return next((r for r in self.roots if r.symbol == symbol), None)
+        return next((r for r in (*self.roots, *self.side_roots) if r.symbol == symbol), None)
 
 
 def _index(
@@ -145,10 +149,11 @@ REGISTRY: tuple[Underlying, ...] = (
     ),
     Underlying(
         symbol="BTC",
-        name="Bitcoin (Deribit, coin-margined)",
+        name="Bitcoin (Deribit)",
         kind="crypto",
         calendar="24/7",
-        roots=(Root("BTC", "twap", "european", 1.0),),
+        roots=(Root("BTC", "twap", "european", 1.0),),  # margined and quoted in coin
+        side_roots=(Root("BTC_USDC", "twap", "european", 1.0),),  # margined and quoted in USDC
         has_daily_expiries=True,
         vendor_symbols={"deribit": "BTC"},
     ),
@@ -174,7 +179,7 @@ REGISTRY: tuple[Underlying, ...] = (
 )
 
 _BY_SYMBOL = {u.symbol: u for u in REGISTRY}
-_BY_ROOT = {r.symbol: u for u in REGISTRY for r in u.roots}
+_BY_ROOT = {r.symbol: u for u in REGISTRY for r in (*u.roots, *u.side_roots)}
 
 
 def underlying(symbol: str) -> Underlying:

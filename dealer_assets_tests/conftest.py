@@ -18,6 +18,12 @@ hypothesis.settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI") == "true":
     hypothesis.settings.load_profile("ci")
 
+
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Name payloads by their kind: archives hold the time of packing, and workers must agree."""
+    return f"{argname}-bytes" if isinstance(val, bytes) and len(val) > 30 else None
+
+
 SHARED = Path(__file__).parents[2] / "shared"
 
 

@@ -7,11 +7,12 @@ import duckdb
 import pytest
 
 from dealer_assets import tables
-from dealer_assets.ingest import collect, lake_of, provider_of
+from dealer_assets.collection import collect
 from dealer_assets.lake.reader import list_parts, scan
 from dealer_assets.pricing_file import price_snapshot
 from dealer_assets.runner import run_marts, run_partitions
 from dealer_assets.settings import settings
+from dealer_assets.sources import lake_of, provider_of
 from dealer_assets.underlyings import underlying
 
 SESSION = date(2026, 11, 19)
@@ -65,7 +66,7 @@ def test_every_table_of_every_lane_has_its_parts(platform: Path) -> None:
 
 @pytest.mark.slow
 def test_stored_levels_are_what_pricing_the_snapshot_alone_gives(platform: Path) -> None:
-    provider = provider_of(settings())
+    provider = provider_of(settings(), underlying("SPX"))
     snapshot = provider.snapshot(underlying("SPX"), at=datetime(2026, 11, 19, 21, 15, tzinfo=UTC))
     curves = [provider.rate_curve(date(2026, 11, 18))]
     alone = price_snapshot(snapshot, model="naive", curves=curves).exposure.levels.to_pylist()[0]
@@ -121,7 +122,7 @@ def test_as_of_shows_only_what_was_known(platform: Path) -> None:
 
 def test_a_running_session_gains_one_snapshot_per_minute(data_dir: Path) -> None:
     settings.cache_clear()
-    lake, provider = lake_of(settings()), provider_of(settings())
+    lake, provider = lake_of(settings()), provider_of(settings(), underlying("SPX"))
 
     def tick(minute: int) -> int:
         now = datetime(2026, 11, 20, 15, minute, 20, tzinfo=UTC)

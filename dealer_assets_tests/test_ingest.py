@@ -8,18 +8,20 @@ from pathlib import Path
 import pytest
 
 from dealer_assets import tables
+from dealer_assets.collection import collect
 from dealer_assets.defs.sensors import partition_requests
 from dealer_assets.domain.invariants import is_sound
 from dealer_assets.domain.pricing.chain import price_chain
 from dealer_assets.errors import BadInputError, NoDataError
 from dealer_assets.inbox import take
-from dealer_assets.ingest import collect, lake_of, provider_of, store_snapshot
+from dealer_assets.ingest import store_snapshot
 from dealer_assets.lake.reader import list_parts, read_partition, scan
-from dealer_assets.providers.base import ChainProvider, ChainSnapshot
+from dealer_assets.providers.base import ChainSnapshot, Provider
 from dealer_assets.providers.files import read_chain_file
 from dealer_assets.providers.simulator.provider import SimulatorProvider
 from dealer_assets.runner import run_partitions, sessions_to_run
 from dealer_assets.settings import settings
+from dealer_assets.sources import lake_of, provider_of
 from dealer_assets.underlyings import underlying
 
 SESSION = date(2023, 5, 19)
@@ -33,7 +35,7 @@ def real(chain_file: Path) -> ChainSnapshot:
 @pytest.fixture
 def simulated() -> ChainSnapshot:
     at = datetime(2023, 5, 19, 15, 0, tzinfo=UTC)
-    return provider_of(settings()).snapshot(underlying("SPX"), at=at)
+    return provider_of(settings(), underlying("SPX")).snapshot(underlying("SPX"), at=at)
 
 
 def providers_held() -> set[str]:
@@ -87,7 +89,7 @@ def test_asking_a_live_provider_for_the_past_says_what_to_do(
     with pytest.raises(NoDataError, match="dealer import"):
         collect(
             lake_of(settings()),
-            provider_of(settings()),
+            provider_of(settings(), underlying("SPX")),
             symbol="SPX",
             session_date=SESSION,
             now=now,
@@ -96,7 +98,7 @@ def test_asking_a_live_provider_for_the_past_says_what_to_do(
 
 
 def test_the_last_tick_of_a_session_asks_for_the_last_quotes(data_dir: Path) -> None:
-    lake, provider = lake_of(settings()), provider_of(settings())
+    lake, provider = lake_of(settings()), provider_of(settings(), underlying("SPX"))
     late = datetime(2026, 11, 20, 21, 16, 30, tzinfo=UTC)
     where = {"symbol": "SPY", "session_date": date(2026, 11, 20)}
     assert len(collect(lake, provider, now=late, per_session=3, **where)) == 1
@@ -186,7 +188,7 @@ def test_a_delayed_provider_is_asked_until_it_shows_the_last_quotes(
 ) -> None:
     asked = []
 
-    class Delayed(ChainProvider):
+    class Delayed(Provider):
         name = "delayed"
         delay = timedelta(minutes=15)
 

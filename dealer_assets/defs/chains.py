@@ -1,7 +1,7 @@
 """Chain assets: what was quoted.
 
 Belongs here: the asset that asks the provider. Does not belong here: merging and storing
-(`ingest`).
+(`collection`, `ingest`).
 """
 
 from __future__ import annotations
@@ -9,22 +9,32 @@ from __future__ import annotations
 import dagster as dg
 
 from dealer_assets import tables
+from dealer_assets.collection import collect
 from dealer_assets.defs.lanes import Lane, Result, lane_assets
-from dealer_assets.ingest import collect
 from dealer_assets.lake.refresh import Refreshed
 
+_TAPE = (
+    tables.LISTED_CONTRACTS,
+    tables.INDEX_VALUES,
+    tables.OPTION_BARS,
+    tables.OPTION_TRADES,
+    tables.OPTION_QUOTES,
+)
 
-@lane_assets(tables.CHAIN_SNAPSHOTS, group="ingest")
+
+@lane_assets(tables.CHAIN_SNAPSHOTS, also_after=_TAPE, group="ingest")
 def chain_snapshots(lane: Lane) -> Result:
-    """Option chains as quoted; the running session gains its newest snapshot, a past one stays."""
-    outcomes = collect(
-        lane.lake,
-        lane.platform.provider(),
-        symbol=lane.underlying.symbol,
-        session_date=lane.session_date,
-        now=lane.platform.now(),
-        per_session=lane.platform.settings.simulator_snapshots,
-    )
+    """Option chains as quoted; a past session that nobody collected is built from its tape."""
+    with lane.platform.provider(lane.underlying) as provider:
+        outcomes = collect(
+            lane.lake,
+            provider,
+            symbol=lane.underlying.symbol,
+            session_date=lane.session_date,
+            now=lane.platform.now(),
+            per_session=lane.platform.settings.past_snapshots,
+            rebuild=lane.rebuild,
+        )
     stored = tuple(o.event_at.strftime("%H%M%S.parquet") for o in outcomes if o.event_at)
     done = Refreshed(stored, 0, 0, sum(o.contracts for o in outcomes))
     newest = lane.newest()

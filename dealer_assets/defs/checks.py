@@ -43,7 +43,7 @@ def evaluate(
 ) -> list[dg.AssetCheckResult]:
     """Judge rows of a table, read back from the lake, by every check it carries."""
     rows = pa.concat_tables(parts) if parts else table.schema.empty_table()
-    results = [_schema_result(table, parts, underlying, session_date)]
+    results = [schema_result(table, parts, symbol=underlying.symbol, session_date=session_date)]
     for invariant in INVARIANTS.get(table.name, ()):
         verdict = invariant.judge(rows, underlying)
         severity = dg.AssetCheckSeverity.ERROR if invariant.blocking else dg.AssetCheckSeverity.WARN
@@ -59,12 +59,13 @@ def evaluate(
     return results
 
 
-def _schema_result(
-    table: Table, parts: Sequence[pa.Table], underlying: Underlying, session_date: date
+def schema_result(
+    table: Table, parts: Sequence[pa.Table], *, symbol: str, session_date: date
 ) -> dg.AssetCheckResult:
+    """Judge rows of a table's partition by the dictionary alone."""
     try:
         for part in parts:
-            conform(table, part, underlying=underlying.symbol, session_date=session_date)
+            conform(table, part, underlying=symbol, session_date=session_date)
     except SchemaError as error:
         return dg.AssetCheckResult(
             passed=False, check_name=SCHEMA_CHECK, description=str(error), metadata={}

@@ -28,8 +28,22 @@ INTRADAY_TABLES = (
     tables.GAMMA_PROFILE,
     tables.EXPOSURE_LEVELS,
 )
+TAPE_TABLES = (
+    tables.LISTED_CONTRACTS,
+    tables.INDEX_VALUES,
+    tables.OPTION_BARS,
+    tables.OPTION_TRADES,
+    tables.OPTION_QUOTES,
+    tables.BLOCK_TRADES,
+)
+"""A past session's tape, from which its chains can be put together."""
+
+MORNING_TABLES = (tables.ACCOUNT_VOLUME,)
+"""Published the morning after."""
+
 SESSION_TABLES = (
     *INTRADAY_TABLES,
+    tables.OPEN_INTEREST,
     tables.GREEK_SURFACE,
     tables.LEVEL_BAND,
     tables.SCENARIO_GRID,
@@ -37,6 +51,14 @@ SESSION_TABLES = (
     tables.DAILY_HISTORY,
 )
 """What a minute does not need is left to the hour and the end of day."""
+
+
+_TABLES = {
+    "intraday": INTRADAY_TABLES,
+    "session": SESSION_TABLES,
+    "tape": TAPE_TABLES,
+    "morning": MORNING_TABLES,
+}
 
 
 def lanes_of(calendar: Calendar) -> tuple[Underlying, ...]:
@@ -55,9 +77,20 @@ def job_name(kind: str, calendar: Calendar) -> str:
     return f"{kind}_{SLUGS[calendar]}"
 
 
-def _job(kind: str, calendar: Calendar, wanted: tuple[tables.Table, ...], doc: str) -> Any:
+def tables_of(kind: str, lane: Underlying) -> tuple[tables.Table, ...]:
+    """Return the tables that a job brings up to date for a lane."""
+    return tuple(
+        table
+        for table in _TABLES[kind]
+        if table is not tables.BLOCK_TRADES or lane.kind == "crypto"  # elsewhere files bring them
+    )
+
+
+def _job(kind: str, calendar: Calendar, doc: str) -> Any:
     keys = [
-        dg.AssetKey([lane.symbol, table.name]) for lane in lanes_of(calendar) for table in wanted
+        dg.AssetKey([lane.symbol, table.name])
+        for lane in lanes_of(calendar)
+        for table in tables_of(kind, lane)
     ]
     return dg.define_asset_job(
         job_name(kind, calendar),
@@ -76,16 +109,20 @@ def _freshness(keys: list[dg.AssetKey]) -> dg.AssetSelection:
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Two jobs per calendar: the intraday chain to levels, and the whole session."""
+    """Four jobs per calendar: intraday, the whole session, its tape, the morning after."""
     intraday = "Newest snapshot of every lane to exposures and levels."
     session = "Every table of a session, from chains to daily history."
+    tape = "A past session's listing, index values, bars, trades and quotes."
+    morning = "What is published the morning after a session."
     return dg.Definitions(
         jobs=[
             job
             for calendar in calendars()
             for job in (
-                _job("intraday", calendar, INTRADAY_TABLES, intraday),
-                _job("session", calendar, SESSION_TABLES, session),
+                _job("intraday", calendar, intraday),
+                _job("session", calendar, session),
+                _job("tape", calendar, tape),
+                _job("morning", calendar, morning),
             )
         ]
     )

@@ -19,12 +19,12 @@ from dealer_assets.defs.resources import Platform
 from dealer_assets.domain.invariants import is_sound
 from dealer_assets.domain.rates import CurveChoice
 from dealer_assets.domain.sessions import session_open
-from dealer_assets.ingest import SIMULATOR
 from dealer_assets.lake.reader import list_parts, read_part
 from dealer_assets.lake.refresh import Derive, Refreshed, refresh_session, refresh_snapshots
 from dealer_assets.lake.storage import Lake
 from dealer_assets.reports.pictures import markdown_image
 from dealer_assets.settings import settings
+from dealer_assets.sources import SIMULATOR
 from dealer_assets.tables import CHAIN_SNAPSHOTS, Table
 from dealer_assets.underlyings import Underlying, underlying
 
@@ -142,11 +142,12 @@ class Lane:
         """Report a refresh: counts, the table's own metadata, and its checks on the newest part."""
         parts = list_parts(self.lake, self.table, self.underlying.symbol, self.session_date)
         # the newest decides; older snapshots are stopped one by one (`parts_stopped`)
-        rows = [read_part(self.lake, self.table, part) for part in parts[-1:]]
+        judged = parts if self.table.part == "batch" else parts[-1:]
+        rows = [read_part(self.lake, self.table, part) for part in judged]
         return dg.MaterializeResult(
             metadata={
                 **(metadata or {}),
-                "dagster/row_count": rows[-1].num_rows if rows else 0,
+                "dagster/row_count": sum(part.num_rows for part in rows),
                 "parts": len(parts),
                 "parts_written": len(done.written),
                 "parts_current": done.kept,
@@ -171,6 +172,8 @@ def lane_assets(
     *,
     sources: Sequence[Table] = (),
     also_after: Sequence[Table] = (),
+    needs: Sequence[dg.AssetKey] = (),
+    only: Callable[[Underlying], bool] | None = None,
     group: str,
     kinds: set[str] | None = None,
 ) -> Callable[[Body], list[dg.AssetsDefinition]]:
@@ -183,7 +186,11 @@ def lane_assets(
     sources : sequence of Table
         Lake tables of the same lane it is derived from.
     also_after : sequence of Table
-        Tables of the lane whose newest rows its page shows; they are no input of its rows.
+        Tables of the lane that come before it in the lineage, without being an input of each row.
+    needs : sequence of AssetKey
+        Assets outside the lane that it reads; crypto lanes have no use for rates.
+    only : callable, optional
+        Which lanes have the asset; all when absent.
     group : str
         Layer tag, the same word as the module.
     kinds : set of str, optional
@@ -197,8 +204,9 @@ def lane_assets(
 
     def decorate(body: Body) -> list[dg.AssetsDefinition]:
         return [
-            _asset(body, underlying(symbol), table, tuple(sources), tuple(also_after), group, kinds)
-            for symbol in settings().lanes
+            _asset(body, lane, table, tuple(sources), (*also_after,), tuple(needs), group, kinds)
+            for lane in map(underlying, settings().lanes)
+            if only is None or only(lane)
         ]
 
     return decorate
@@ -210,6 +218,7 @@ def _asset(
     table: Table,
     sources: tuple[Table, ...],
     also_after: tuple[Table, ...],
+    needs: tuple[dg.AssetKey, ...],
     group: str,
     kinds: set[str] | None,
 ) -> dg.AssetsDefinition:
@@ -217,7 +226,10 @@ def _asset(
 
     @dg.asset(
         key=key,
-        deps=[dg.AssetKey([lane.symbol, source.name]) for source in (*sources, *also_after)],
+        deps=[
+            *(dg.AssetKey([lane.symbol, source.name]) for source in (*sources, *also_after)),
+            *(needs if lane.kind != "crypto" else ()),
+        ],
         partitions_def=partitions_of(lane.calendar),
         group_name=lane.symbol.lower(),
         kinds=kinds or {"parquet"},

@@ -12,12 +12,19 @@ import pyarrow.compute as pc
 from dealer_assets import tables
 from dealer_assets.curves import identity
 from dealer_assets.defs.lanes import Lane, Result, lane_assets
+from dealer_assets.defs.rates import TREASURY_KEY
 from dealer_assets.domain.pricing.chain import price_chain
 from dealer_assets.domain.pricing.slices import forwards_of
 from dealer_assets.reports.surface_pictures import forward_picture
 
 
-@lane_assets(tables.FORWARDS, sources=[tables.CHAIN_SNAPSHOTS], group="pricing", kinds={"numpy"})
+@lane_assets(
+    tables.FORWARDS,
+    sources=[tables.CHAIN_SNAPSHOTS],
+    needs=[TREASURY_KEY],
+    group="pricing",
+    kinds={"numpy"},
+)
 def forwards(lane: Lane) -> Result:
     """Forward, discount and carry of every expiry slice, from call-put parity and the curve."""
     choice = lane.rate_curve()
@@ -40,6 +47,7 @@ def forwards(lane: Lane) -> Result:
 @lane_assets(
     tables.CONTRACT_GREEKS,
     sources=[tables.CHAIN_SNAPSHOTS, tables.FORWARDS],
+    needs=[TREASURY_KEY],
     group="pricing",
     kinds={"numpy"},
 )

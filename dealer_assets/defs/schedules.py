@@ -26,6 +26,7 @@ _MINUTES: dict[Calendar, Sequence[str]] = {
     "24/7": ("* * * * *",),
 }
 _HOURS: dict[Calendar, Sequence[str]] = {"XNYS": ("2 10-16 * * 1-5",), "24/7": ("2 * * * *",)}
+_MORNING: dict[Calendar, str] = {"XNYS": "5 11 * * 1-5", "24/7": "5 11 * * *"}
 _END_OF_DAY: dict[Calendar, str] = {"XNYS": "35 16 * * 1-5", "24/7": "5 0 * * *"}
 
 
@@ -56,6 +57,17 @@ def end_of_day_tick(calendar: Calendar, at: datetime, *, job: str) -> dg.RunRequ
     elif day != at.astimezone(sessions.NEW_YORK).date():
         return dg.SkipReason(f"{at:%Y-%m-%d} is no session of {calendar}")
     return dg.RunRequest(run_key=f"{job}-end-{day}", job_name=job, partition_key=day.isoformat())
+
+
+def morning_tick(calendar: Calendar, at: datetime, *, job: str) -> dg.RunRequest | dg.SkipReason:
+    """Request the session before the running day: what is published about it is out by now."""
+    day = sessions.session_of(calendar, at)
+    if calendar != "24/7" and day != at.astimezone(sessions.NEW_YORK).date():
+        return dg.SkipReason(f"{at:%Y-%m-%d} is no session of {calendar}")
+    before = sessions.previous_session(calendar, day)
+    return dg.RunRequest(
+        run_key=f"{job}-morning-{before}", job_name=job, partition_key=before.isoformat()
+    )
 
 
 def _tick_time(context: dg.ScheduleEvaluationContext) -> datetime:
@@ -92,9 +104,23 @@ def _end_of_day(calendar: Calendar, job: str) -> dg.ScheduleDefinition:
     return tick
 
 
+def _morning(calendar: Calendar, job: str) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name=f"morning_{SLUGS[calendar]}",
+        cron_schedule=_MORNING[calendar],
+        execution_timezone=_ZONE[calendar],
+        job_name=job,
+        description=f"What is published the morning after a {calendar} session: job {job}.",
+    )
+    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        return morning_tick(calendar, _tick_time(context), job=job)
+
+    return tick
+
+
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Three schedules per calendar; all start stopped, the user turns them on in the UI."""
+    """Four schedules per calendar; all start stopped, the user turns them on in the UI."""
     schedules: list[dg.ScheduleDefinition] = []
     for calendar in calendars():
         session = job_name("session", calendar)
@@ -102,5 +128,6 @@ def defs() -> dg.Definitions:
             _intraday("every_minute", _MINUTES[calendar], calendar, job_name("intraday", calendar)),
             _intraday("every_hour", _HOURS[calendar], calendar, session),
             _end_of_day(calendar, session),
+            _morning(calendar, job_name("morning", calendar)),
         ]
     return dg.Definitions(schedules=schedules)

@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from dealer_assets.defs.delivered import events_of
 from dealer_assets.defs.jobs import SESSION_TABLES
 from dealer_assets.defs.partitions import partitions_of
 from dealer_assets.defs.resources import Platform
 from dealer_assets.inbox import Delivery, identity, put_away, take, waiting
 from dealer_assets.settings import settings
+from dealer_assets.tables import CHAIN_SNAPSHOTS
 from dealer_assets.underlyings import underlying
 
 _FILES_PER_TICK = 5
@@ -25,6 +27,8 @@ def partition_requests(deliveries: list[Delivery]) -> list[dg.RunRequest]:
     requests: dict[tuple[str, str], dg.RunRequest] = {}
     for delivery in deliveries:
         for outcome in delivery.outcomes:
+            if outcome.table != CHAIN_SNAPSHOTS.name:
+                continue  # nothing is derived from it yet; `events_of` reports it
             if outcome.underlying not in settings().lanes or outcome.session_date is None:
                 continue  # refused, or an underlying without a lane: `dealer backfill` builds it
             key = outcome.session_date.isoformat()
@@ -77,6 +81,7 @@ def inbox_sensor(
             context.log.info(f"{outcome.source}: {outcome.status} {outcome.reason}")
     return dg.SensorResult(
         run_requests=partition_requests(deliveries),
+        asset_events=events_of([o for d in deliveries for o in d.outcomes]),
         cursor=json.dumps({identity(d.path): d.refusals for d in deliveries}),
     )
 

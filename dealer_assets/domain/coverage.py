@@ -130,10 +130,14 @@ def coverage_of(underlying: Underlying, rows: pa.Table) -> Coverage:
     -------
     Coverage
     """
-    return chain_coverage(
+    seen = chain_coverage(
         underlying,
         rows["expiry_date"].to_numpy().astype("datetime64[D]"),
         strikes=rows["strike"].to_numpy(),
         roots=rows["root"].unique().to_pylist(),
         spot=pc.max(rows["spot"]).as_py(),
     )
+    if not pc.any(rows["is_partial"]).as_py():
+        return seen
+    told = "the source told that a part of the chain is missing"
+    return Coverage(is_partial=True, reasons=(told, *seen.reasons))

@@ -108,11 +108,13 @@ def _quotes_two_sided(rows: pa.Table, _: Underlying) -> Verdict:
 
 
 def _open_interest_present(rows: pa.Table, _: Underlying) -> Verdict:
-    total = float(np.nan_to_num(floats(rows, "open_interest_contracts")).sum())
+    counts = floats(rows, "open_interest_contracts")
+    total = float(np.nan_to_num(counts).sum())
+    found = f"{total:,.0f} contracts in all (wiped at the vendor?)"
+    if np.isnan(counts).all():
+        found = "that no contract tells it: for a past session it must have been archived that day"
     return Verdict(
-        total > 0.0,
-        f"expected open interest, found {total:,.0f} contracts in all (wiped at the vendor?)",
-        {"open_interest_contracts": total},
+        total > 0.0, f"expected open interest, found {found}", {"open_interest_contracts": total}
     )
 
 

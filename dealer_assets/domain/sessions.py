@@ -21,6 +21,7 @@ NEW_YORK = ZoneInfo("America/New_York")
 _OPEN, _CLOSE, _EARLY_CLOSE = time(9, 30), time(16, 0), time(13, 0)
 _TWAP_END = time(8, 0)
 _ONE_DAY = timedelta(days=1)
+_ONE_MINUTE = timedelta(minutes=1)
 
 
 @cache
@@ -132,6 +133,38 @@ def quotes_end(calendar: Calendar, day: date) -> datetime:
     if calendar == "24/7":
         return session_close(calendar, day) - timedelta(microseconds=1)
     return session_close(calendar, day) + QUOTES_AFTER_CLOSE
+
+
+def instants_of(calendar: Calendar, day: date, *, count: int) -> list[datetime]:
+    """Return instants spread evenly over a session, the last its final quoted minute.
+
+    Parameters
+    ----------
+    calendar : str
+        Calendar.
+    day : datetime.date
+        A session of it.
+    count : int
+        How many; 1 gives the close alone.
+
+    Returns
+    -------
+    list of datetime.datetime
+        UTC, ascending, whole minutes.
+
+    Raises
+    ------
+    BadInputError
+        When the day is no session, or has fewer minutes than instants wanted.
+    """
+    opened = session_open(calendar, day)
+    minutes = (quotes_end(calendar, day) - opened) // _ONE_MINUTE
+    if not 1 <= count <= minutes:
+        raise BadInputError(
+            f"expected 1 to {minutes} snapshots in the session {day} of {calendar}, found {count}"
+        )
+    steps = [minutes * (i + 1) // count for i in range(count)]
+    return [opened + step * _ONE_MINUTE for step in steps]
 
 
 def session_of(calendar: Calendar, instant: datetime) -> date:

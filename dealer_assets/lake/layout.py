@@ -28,6 +28,8 @@ TEMP_PREFIX = ".tmp-"
 
 _SUFFIX = ".parquet"
 _SHA_LENGTH = 12
+_PROVIDER = re.compile(r"[a-z][a-z0-9_]*")
+_BATCH = re.compile(r"[a-z][a-z0-9_]*-[0-9a-f]{12}\.parquet")
 _UNDERLYING = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA = re.compile(r"[0-9a-f]{12,64}")
 _CLOCKED = re.compile(r"(\d{2})(\d{2})(\d{2})(?:\.(\d{6}))?(?:-([0-9a-f]{12}))?\.parquet")
@@ -125,8 +127,26 @@ def source_part(event_at: datetime, sha256: str) -> str:
     return f"{_clock(event_at)}-{sha256[:_SHA_LENGTH]}{_SUFFIX}"
 
 
+def batch_part(provider: str, sha256: str) -> str:
+    """Name the part of one batch: ``<provider>-<first 12 digits of the hash>.parquet``.
+
+    Raises
+    ------
+    BadInputError
+        When the provider is no lower-case word, or the hash no lower-case hexadecimal.
+    """
+    if not _PROVIDER.fullmatch(provider) or not _SHA.fullmatch(sha256):
+        raise BadInputError(
+            f"provider {provider!r} and source_sha256 {sha256!r} cannot name a part: expected a "
+            "lower-case word and 64 lower-case hexadecimal digits"
+        )
+    return f"{provider}-{sha256[:_SHA_LENGTH]}{_SUFFIX}"
+
+
 def part_name(table: Table, *, event_at: datetime | None = None, sha256: str | None = None) -> str:
     """Name the part that rows of this identity belong in, by how the table is cut.
+
+    Tables cut by batch have no instant to be named after: see `batch_part`.
 
     Parameters
     ----------
@@ -144,6 +164,8 @@ def part_name(table: Table, *, event_at: datetime | None = None, sha256: str | N
     """
     if table.part == "session":
         return SESSION_PART
+    if table.part == "batch":
+        raise BadInputError(f"table {table.name} is cut by batch: name its parts with batch_part")
     if event_at is None or (table.part == "source" and sha256 is None):
         needs = "event_at" if table.part == "snapshot" else "event_at and sha256"
         raise BadInputError(
@@ -206,6 +228,11 @@ def parse_partition(path: str) -> Partition:
 def is_part_name(name: str) -> bool:
     """Tell a part from schema files, files under way and anything hidden."""
     return name.endswith(_SUFFIX) and not name.startswith(("_", "."))
+
+
+def is_batch_name(name: str) -> bool:
+    """Tell whether a name is one of `batch_part`."""
+    return _BATCH.fullmatch(name) is not None
 
 
 def part_order(name: str) -> str:

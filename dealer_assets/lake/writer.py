@@ -219,6 +219,10 @@ def _check_name(table: Table, rows: pa.Table, *, session_date: date, name: str) 
         if name != layout.SESSION_PART:
             _refuse_name(table, name, expected=layout.SESSION_PART)
         return
+    if table.part == "batch":
+        if not layout.is_batch_name(name):
+            _refuse_name(table, name, expected="<provider>-<hash>.parquet")
+        return
     try:
         instant = layout.event_at_of(name, session_date)
     except BadInputError as error:

@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dealer_assets.errors import LakeError
-from dealer_assets.ingest import lake_of
 from dealer_assets.lake.writer import ensure_tables
 from dealer_assets.settings import PROJECT, Settings
+from dealer_assets.sources import lake_of
 
 DBT_PROJECT = PROJECT / "dbt_project"
 

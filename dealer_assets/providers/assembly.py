@@ -98,7 +98,7 @@ def assemble(raw: RawChain) -> ChainSnapshot:
         judgement=judgement,
         dating=dating,
         expires_at=expires_at,
-        is_partial=coverage.is_partial,
+        is_partial=coverage.is_partial or raw.is_partial,
         findings=findings,
     )
 
@@ -168,6 +168,7 @@ def _evidence(raw: RawChain, chain: Chain, *, coverage: Coverage) -> Evidence:
         downloaded_at=raw.downloaded_at,
         quoted_at=raw.quoted_at,
         named_date=raw.named_date,
+        delay=raw.delay,
     )
 
 
@@ -259,6 +260,7 @@ def _rows(
 ) -> pa.Table:
     columns, count = chain.columns, rows.size
     has_spot = chain.spot is not None
+    spot_source = raw.spot_source or _SPOT_SOURCE[chain.underlying.kind]
     last_trade_at = (
         pa.nulls(count, tables.INSTANT)
         if raw.last_trade_at is None
@@ -278,10 +280,9 @@ def _rows(
         "settlement": _of_roots(chain, "settlement"),
         "multiplier": _of_roots(chain, "multiplier"),
         "last_trade_at": last_trade_at,
+        "is_partial": pa.repeat(raw.is_partial, count),
         "spot": pa.repeat(pa.scalar(chain.spot, pa.float64()), count),
-        "spot_source": pa.repeat(
-            pa.scalar(_SPOT_SOURCE[chain.underlying.kind] if has_spot else "parity"), count
-        ),
+        "spot_source": pa.repeat(pa.scalar(spot_source if has_spot else "parity"), count),
     }
     schema = tables.CHAIN_SNAPSHOTS.schema
     return pa.Table.from_arrays([built[name] for name in schema.names], schema=schema)

@@ -1,8 +1,8 @@
-"""Cboe's delayed-quotes JSON: the file format, and the keyless live feed that serves it.
+"""Cboe's delayed-quotes JSON.
 
-Belongs here: Cboe's field names and clocks, and the HTTP request. Does not belong here: reading
-columns out of JSON rows (`json_fields`), deciding the session or judging rows
-(`assembly`). Source: docs/methods/files.md; the feed is undocumented by Cboe.
+Belongs here: Cboe's field names and clocks. Does not belong here: asking Cboe (`cboe_live`),
+reading columns out of JSON rows (`json_fields`), deciding the session or judging rows (`assembly`).
+Source: docs/methods/files.md; the feed is undocumented by Cboe.
 
 Two clocks, easily confused. The top-level ``timestamp`` is the UTC instant at which the file was
 made, about 15 minutes after the data. ``last_trade_time``, in the header and in the rows, is New
@@ -12,24 +12,12 @@ moves a chain by four or five hours and often into another session.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from hashlib import sha256 as sha256_of
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
-from dealer_assets.domain.conventions import VENDOR_DELAY
-from dealer_assets.errors import (
-    BadInputError,
-    NoDataError,
-    NotEntitledError,
-    ProviderError,
-    ProviderUnavailableError,
-)
-from dealer_assets.providers.base import ChainProvider, ChainSnapshot
 from dealer_assets.providers.csv_fields import (
     local_instants,
     new_york_to_utc,
@@ -47,13 +35,6 @@ from dealer_assets.providers.json_fields import (
 )
 from dealer_assets.providers.raw_chain import RawChain
 from dealer_assets.providers.source_names import named_date
-from dealer_assets.underlyings import Underlying
-
-if TYPE_CHECKING:  # 80 ms, and only a live request needs it
-    import httpx
-
-DEFAULT_BASE_URL = "https://cdn.cboe.com"
-"""Cboe's public host; settings may name another, tests a local server."""
 
 _REQUIRED = {
     "bid": "bid",
@@ -69,12 +50,6 @@ _OPTIONAL = {
     "delta": "vendor_delta",
     "gamma": "vendor_gamma",
 }
-_PATH = "/api/global/delayed_quotes/options/"
-_USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0"
-_RETRIES = 3
-_FIRST_PAUSE_SECONDS = 0.5
-_LONGEST_PAUSE_SECONDS = 60.0
-_OLDEST_QUESTION = timedelta(days=1)
 
 
 def sniff(head: bytes, name: str) -> bool:
@@ -182,130 +157,3 @@ def _quoted_at(
         f"{made_at:%Y-%m-%d %H:%M:%S} UTC; the timestamp is used"
     )
     return made_at, (("quoted_after_download", note),)
-
-
-class CboeProvider(ChainProvider):
-    """Cboe's public delayed quotes, asked over HTTP; no key needed.
-
-    Parameters
-    ----------
-    base_url : str
-        Scheme and host, e.g. `DEFAULT_BASE_URL`.
-    timeout_seconds : float
-        Limit for connecting and for every read.
-    transport : httpx.BaseTransport or None
-        Replaces the network in tests.
-    pause : callable
-        Waits the given seconds between attempts.
-    """
-
-    name = "cboe"
-    delay = VENDOR_DELAY
-
-    def __init__(
-        self,
-        base_url: str,
-        timeout_seconds: float = 20.0,
-        *,
-        transport: httpx.BaseTransport | None = None,
-        pause: Callable[[float], None] = time.sleep,
-    ) -> None:
-        if not base_url.startswith(("http://", "https://")):
-            raise BadInputError(
-                f"expected a Cboe base URL that starts with http:// or https://, found {base_url!r}"
-            )
-        self._base_url = base_url.rstrip("/")
-        self._timeout_seconds = timeout_seconds
-        self._transport = transport
-        self._pause = pause
-
-    def snapshot(self, underlying: Underlying, *, at: datetime) -> ChainSnapshot:
-        """Return the current chain; see `ChainProvider.snapshot`.
-
-        Raises
-        ------
-        ProviderUnavailableError
-            After three retries of a time-out, transport failure, 429 or 5xx.
-        NotEntitledError
-            When Cboe refuses this address (401, 403).
-        NoDataError
-            When Cboe has no file for the symbol (404), or the registry no Cboe symbol.
-        ProviderError
-            When `at` lies more than a day before the payload's clock, or on any other answer.
-        BadInputError
-            When the answer is no delayed-quotes JSON, or of another underlying.
-        """
-        symbol = underlying.vendor_symbols.get(self.name)
-        if symbol is None:
-            raise NoDataError(
-                f"{underlying.symbol} has no Cboe symbol: give its registry entry "
-                "vendor_symbols['cboe'], or ask another provider"
-            )
-        payload = self._fetch(symbol)
-        digest = sha256_of(payload).hexdigest()
-        raw = parse(payload, name=f"{symbol}.json", sha256=digest)[0]
-        made_at = raw.downloaded_at
-        if made_at is not None and made_at - at > _OLDEST_QUESTION:
-            raise ProviderError(
-                f"Cboe serves the current chain only (made {made_at:%Y-%m-%d %H:%M} UTC), asked "
-                f"for {at:%Y-%m-%d %H:%M} UTC: import recorded files or use a provider that "
-                "replays"
-            )
-        from dealer_assets.providers.assembly import assemble
-
-        found = assemble(replace(raw, provider=self.name))
-        if found.underlying != underlying.symbol:
-            raise BadInputError(
-                f"{symbol}.json: expected options of {underlying.symbol}, found "
-                f"{found.underlying}; check vendor_symbols['cboe'] in the registry"
-            )
-        return found
-
-    def _fetch(self, symbol: str) -> bytes:
-        import httpx
-
-        url = f"{self._base_url}{_PATH}{symbol}.json"
-        problem, wait = "no attempt made", 0.0
-        with httpx.Client(
-            transport=self._transport,
-            timeout=self._timeout_seconds,
-            follow_redirects=True,
-            headers={"User-Agent": _USER_AGENT, "Accept": "application/json"},
-        ) as client:
-            for attempt in range(_RETRIES + 1):
-                if attempt:
-                    self._pause(max(wait, _FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)))
-                try:
-                    response = client.get(url)
-                except (httpx.HTTPError, httpx.InvalidURL) as error:
-                    problem, wait = f"{type(error).__name__}: {error}", 0.0
-                    continue
-                if response.status_code == httpx.codes.OK:
-                    return response.content
-                problem, wait = _judge(response, symbol)
-                if wait > _LONGEST_PAUSE_SECONDS:
-                    break
-        raise ProviderUnavailableError(
-            f"Cboe did not answer for {symbol}: {problem} (after {attempt + 1} attempts); "
-            "try again later"
-        )
-
-
-def _judge(response: httpx.Response, symbol: str) -> tuple[str, float]:
-    """Return problem and least wait of an answer worth a retry; raise for any other."""
-    status = response.status_code
-    if status == 429 or status >= 500:
-        after = response.headers.get("Retry-After", "")
-        # the date form would need a clock to compare with; the back-off serves instead
-        return f"HTTP {status}", float(after) if after.isdecimal() and after.isascii() else 0.0
-    if status in (401, 403):
-        raise NotEntitledError(
-            f"Cboe refuses this address (HTTP {status} for {symbol}): its bot rules block some "
-            "networks. Ask less often (60 seconds or more apart), or from another network"
-        )
-    if status == 404:
-        raise NoDataError(
-            f"Cboe has no delayed quotes for {symbol!r} (HTTP 404): indices need a leading "
-            "underscore (_SPX), shares and ETFs none (SPY); check vendor_symbols['cboe']"
-        )
-    raise ProviderError(f"Cboe answered HTTP {status} for {symbol}; expected 200: check base_url")

@@ -12,7 +12,7 @@ typed by hand.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from dealer_assets.domain.conventions import VENDOR_DELAY
 from dealer_assets.domain.sessions import (
@@ -54,6 +54,8 @@ class Evidence:
         UTC instants stated by the payload; see `RawChain`.
     named_date : datetime.date or None
         Date in the file's name.
+    delay : datetime.timedelta
+        How far behind the market the quotes were when the payload was made.
     """
 
     calendar: Calendar
@@ -64,6 +66,7 @@ class Evidence:
     downloaded_at: datetime | None = None
     quoted_at: datetime | None = None
     named_date: date | None = None
+    delay: timedelta = VENDOR_DELAY
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ def date_chain(evidence: Evidence) -> Dating:
 def _stated_instant(evidence: Evidence) -> datetime | None:
     if evidence.quoted_at is not None:
         return evidence.quoted_at
-    return evidence.downloaded_at and evidence.downloaded_at - VENDOR_DELAY
+    return evidence.downloaded_at and evidence.downloaded_at - evidence.delay
 
 
 def _with_header(evidence: Evidence, stated: datetime) -> tuple[date, list[Finding]]:
@@ -189,7 +192,7 @@ def _pre_open(evidence: Evidence, session: date) -> list[Finding]:
     local_day = downloaded.astimezone(NEW_YORK).date()
     if not is_session(evidence.calendar, local_day):
         return []
-    if downloaded - VENDOR_DELAY >= session_open(evidence.calendar, local_day):
+    if downloaded - evidence.delay >= session_open(evidence.calendar, local_day):
         return []
     text = (
         f"downloaded {downloaded:%Y-%m-%d %H:%M} UTC, before the open of {local_day}: quotes are "
@@ -209,6 +212,6 @@ def _name_mismatch(evidence: Evidence, session: date) -> list[Finding]:
 def _known_at(evidence: Evidence, event_at: datetime) -> datetime:
     known_at = evidence.downloaded_at
     if known_at is None:
-        known_at = (evidence.quoted_at or event_at) + VENDOR_DELAY
+        known_at = (evidence.quoted_at or event_at) + evidence.delay
     # A header from before the session it turned out to describe cannot say when it was read.
-    return known_at if known_at >= event_at else event_at + VENDOR_DELAY
+    return known_at if known_at >= event_at else event_at + evidence.delay

@@ -1,22 +1,20 @@
-"""Deribit option chains in three recorded CSV layouts.
+"""Deribit option chains in two recorded CSV layouts.
 
 Belongs here: these files' column names, clocks and units, and the step from coin to dollars. Does
-not belong here: Deribit's own API, deciding the session or judging rows (`assembly`).
+not belong here: Deribit's own API, tardis' files (`tardis`), deciding the session or judging rows
+(`assembly`).
 
 =================  ======================  =======================================================
 layout             recognised by           clock of the data (all UTC)
 =================  ======================  =======================================================
 options snapshot   ``index_price``         ``timestamp``, when the poller asked: no delay
-tardis             ``local_timestamp``     latest ``timestamp``; only the last row of each symbol
-                                           counts; the latest ``local_timestamp`` is when the
-                                           recorder had it
 Greeks snapshot    ``expiry_name``         none, or an hour label ``date``: found from the Greeks
 =================  ======================  =======================================================
 
 Inverse options are quoted in coin. A price times the forward of its own expiry, at its own instant
-(``underlying_price``), is an undiscounted dollar value under Black-76 with that forward, which is
-how Deribit's own vols and Greeks treat it. Vols are percent in two layouts and decimal in the
-options snapshot. Open interest is in contracts of one coin. Volume is left out: Deribit gives that
+(``underlying``), is an undiscounted dollar value under Black-76 with that forward, which is how
+Deribit's own vols and Greeks treat it. Vols are decimal in the options snapshot and percent in the
+Greeks snapshot. Open interest is in contracts of one coin. Volume is left out: Deribit gives that
 of the last 24 hours, which is no session's. A side without price has no order: its price is 0, as
 in every chain.
 """
@@ -47,10 +45,11 @@ from dealer_assets.underlyings import REGISTRY
 
 Note = tuple[str, str]
 
+_SYMBOL = "instrument_name"
+
 
 @dataclass(frozen=True)
 class _Layout:
-    symbol: str
     floats: Mapping[str, str]
     vol: str
     vol_unit: float
@@ -61,11 +60,10 @@ class _Layout:
     @property
     def required(self) -> tuple[str, ...]:
         forward = (self.forward,) if self.forward else ()
-        return (self.symbol, self.vol, *self.floats, *self.coin_prices, *forward, *self.others)
+        return (_SYMBOL, self.vol, *self.floats, *self.coin_prices, *forward, *self.others)
 
 
 _SNAPSHOT = _Layout(
-    symbol="instrument_name",
     floats={
         "open_interest": "open_interest_contracts",
         "delta": "vendor_delta",
@@ -76,23 +74,7 @@ _SNAPSHOT = _Layout(
     forward="underlying",
     others=("timestamp", "index_price"),
 )
-_TARDIS = _Layout(
-    symbol="symbol",
-    floats={
-        "bid_amount": "bid_size_contracts",
-        "ask_amount": "ask_size_contracts",
-        "open_interest": "open_interest_contracts",
-        "delta": "vendor_delta",
-        "gamma": "vendor_gamma",
-    },
-    vol="mark_iv",
-    vol_unit=0.01,
-    coin_prices={"bid_price": "bid", "ask_price": "ask", "last_price": "last_price"},
-    forward="underlying_price",
-    others=("timestamp", "local_timestamp", "expiration"),
-)
 _GREEKS = _Layout(
-    symbol="instrument_name",
     floats={
         "open_interest": "open_interest_contracts",
         "delta": "vendor_delta",
@@ -103,9 +85,7 @@ _GREEKS = _Layout(
     others=("expiry_date", "vega", "theta"),
 )
 
-_MICROSECONDS = re.compile(r"\d{16}")
 _COIN_SYMBOL = re.compile(r"([A-Z0-9]+)(_[A-Z]+)?-")
-_OLDEST_ROW = np.timedelta64(15, "m")
 _EXPIRY_HOUR = np.timedelta64(8, "h")
 
 # Rows from which the Greeks' instant is read: sharp (vega of 15 USD and more is printed to 7
@@ -117,7 +97,7 @@ _WIDEST_SPREAD = np.timedelta64(10, "m")
 
 
 def sniff(head: bytes, name: str) -> bool:
-    """Tell whether a payload starts like one of the three layouts.
+    """Tell whether a payload starts like one of the two layouts: a header of CSV, no JSON.
 
     Parameters
     ----------
@@ -126,14 +106,14 @@ def sniff(head: bytes, name: str) -> bool:
     name : str
         File name; not needed for these formats.
     """
+    if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"["):
+        return False  # the API's own answers have the same field names
     first = head.partition(b"\n")[0]
-    is_tardis = b"local_timestamp" in first and b"underlying_price" in first
-    is_snapshot = b"instrument_name" in first and b"index_price" in first
-    return is_tardis or is_snapshot or (b"instrument_name" in first and b"mark_iv" in first)
+    return b"instrument_name" in first and (b"index_price" in first or b"mark_iv" in first)
 
 
 def parse(payload: bytes, *, name: str, sha256: str) -> list[RawChain]:
-    """Parse one file of any of the three layouts.
+    """Parse one file of either layout.
 
     Parameters
     ----------
@@ -159,7 +139,7 @@ def parse(payload: bytes, *, name: str, sha256: str) -> list[RawChain]:
     """
     layout = _layout(payload[:4096].partition(b"\n")[0])
     table = read_table(payload, name, required=layout.required)
-    currencies, linear = _currencies(table.columns[layout.symbol])
+    currencies, linear = _currencies(table.columns[_SYMBOL])
     registered = [u.symbol for u in REGISTRY if "deribit" in u.vendor_symbols]
     notes = _exclusions(currencies, linear, registered)
     chains = []
@@ -179,8 +159,6 @@ def parse(payload: bytes, *, name: str, sha256: str) -> list[RawChain]:
 
 
 def _layout(header: bytes) -> _Layout:
-    if b"local_timestamp" in header:
-        return _TARDIS
     return _SNAPSHOT if b"index_price" in header else _GREEKS
 
 
@@ -208,30 +186,23 @@ def _exclusions(
 def _chain(
     table: CsvTable, layout: _Layout, *, currency: str, sha256: str, notes: tuple[Note, ...]
 ) -> RawChain:
-    downloaded_at = None
-    if layout is _TARDIS:
-        downloaded_at = _latest(_instants(table, "local_timestamp"))
-        table = table.take(_last_rows(table))
-        notes += _age_notes(_instants(table, "timestamp"))
     quoted_at, clock_notes = _quoted_at(table, layout)
-    if layout is _SNAPSHOT:
-        downloaded_at = quoted_at  # the poller's own clock: Deribit answers without delay
-    spot, spot_notes = _spot(table, layout, quoted_at)
     floats, price_notes = _floats(table, layout)
+    is_snapshot = layout is _SNAPSHOT
     return RawChain(
         provider="deribit_csv",
         source_name=table.name,
         source_sha256=sha256,
-        symbols=table.columns[layout.symbol],
+        symbols=table.columns[_SYMBOL],
         floats=floats,
         row_numbers=table.row_numbers,
         raw_texts=table.lines,
         claimed_underlying=currency,
-        downloaded_at=downloaded_at,
+        downloaded_at=quoted_at if is_snapshot else None,  # Deribit answers without delay
         quoted_at=quoted_at,
         named_date=named_date(table.name),
-        spot=spot,
-        notes=notes + clock_notes + spot_notes + price_notes,
+        spot=typical(positive(table.numbers("index_price"))) if is_snapshot else None,
+        notes=notes + clock_notes + price_notes,
     )
 
 
@@ -254,45 +225,6 @@ def _floats(
         return floats, ()
     text = f"{lost} rows without {layout.forward!r}: coin prices cannot be put in USD, left unknown"
     return floats, (("forward_missing", text),)
-
-
-def _spot(
-    table: CsvTable, layout: _Layout, quoted_at: datetime | None
-) -> tuple[float | None, tuple[Note, ...]]:
-    if layout is _SNAPSHOT:
-        return typical(positive(table.numbers("index_price"))), ()
-    if layout is _GREEKS or quoted_at is None:
-        return None, ()
-    forward = positive(table.numbers("underlying_price"))
-    expires_at, stamps = _instants(table, "expiration"), _instants(table, "timestamp")
-    alive = (expires_at > np.datetime64(quoted_at.replace(tzinfo=None), "us")) & ~np.isnan(forward)
-    if not alive.any():
-        return None, ()
-    nearest = alive & (expires_at == expires_at[alive].min())
-    newest = np.flatnonzero(nearest)[np.argmax(stamps[nearest])]
-    spot = float(forward[newest])
-    text = f"no index price: the forward of the nearest expiry ({spot:.2f}) stands for spot"
-    return spot, (("spot_from_forward", text),)
-
-
-def _last_rows(table: CsvTable) -> NDArray[np.int64]:
-    """Positions of each symbol's newest row, in file order."""
-    order = np.argsort(_instants(table, "timestamp"), kind="stable")
-    symbols = np.array(table.columns[_TARDIS.symbol])
-    # np.unique returns first positions: of the reversed order, that is the newest row
-    _, first = np.unique(symbols[order[::-1]], return_index=True)
-    return np.sort(order[::-1][first])
-
-
-def _age_notes(stamps: NDArray[np.datetime64]) -> tuple[Note, ...]:
-    stale = int(np.count_nonzero(stamps < stamps.max() - _OLDEST_ROW))
-    if not stale:
-        return ()
-    text = (
-        f"{stale} of {stamps.size} contracts were last seen more than 15 minutes before the newest "
-        "row: expected one instant; kept, with the forward of their own time"
-    )
-    return (("stale_rows", text),)
 
 
 def _quoted_at(table: CsvTable, layout: _Layout) -> tuple[datetime | None, tuple[Note, ...]]:
@@ -341,10 +273,8 @@ def _latest(instants: NDArray[np.datetime64]) -> datetime:
 
 
 def _instants(table: CsvTable, column: str) -> NDArray[np.datetime64]:
-    """Column of UTC instants, as microseconds of the epoch or as text."""
+    """Column of UTC instants, as text."""
     cells = table.columns[column]
-    if all(_MICROSECONDS.fullmatch(cell) for cell in cells):
-        return np.array([int(cell) for cell in cells], dtype=np.int64).astype("datetime64[us]")
     instants = local_instants([c.removesuffix("Z").removesuffix("+00:00") for c in cells])
     if np.isnat(instants).any():
         row = int(np.flatnonzero(np.isnat(instants))[0])

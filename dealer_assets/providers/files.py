@@ -1,44 +1,39 @@
 """A chain file of any known format to snapshots.
 
-Belongs here: reading bytes, unpacking archives, choosing the format. Does not belong here: the
-formats (one module each), judging (`assembly`), storage.
+Belongs here: choosing the format. Does not belong here: unpacking (`archives`), the formats (one
+module each), judging (`assembly`), files that hold no chain (`record_files`), storage.
 """
 
 from __future__ import annotations
 
-import gzip
-import io
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Iterator
 from hashlib import sha256
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Protocol
 
 from dealer_assets.errors import BadInputError
-from dealer_assets.providers import cboe_csv, cboe_json, deribit_csv, eod_l3, yahoo
+from dealer_assets.providers import (
+    archives,
+    cboe_csv,
+    cboe_json,
+    deribit_csv,
+    eod_l3,
+    tardis,
+    yahoo,
+)
+from dealer_assets.providers.archives import Member, refuse_what_is_no_data
 from dealer_assets.providers.assembly import assemble
 from dealer_assets.providers.base import ChainSnapshot
 from dealer_assets.providers.raw_chain import RawChain
 from dealer_assets.providers.source_names import named_date
 
-__all__ = ["format_names", "named_date", "read_chain_file"]
+__all__ = ["format_names", "named_date", "read_chain_file", "sniff_chain_file"]
 
-HEAD_BYTES = 4096
-"""What a format may look at to recognise itself."""
-
-MAX_BYTES = 512 * 1024**2
-"""An unpacked file may have this many bytes; the largest recorded chain has 5 million. More is an
-archive made to fill the memory."""
-
-
-# zipfile reports encryption and unknown compression as RuntimeError.
-_DAMAGE = (EOFError, OSError, RuntimeError, zlib.error, tarfile.TarError, zipfile.BadZipFile)
+MAX_BYTES = archives.MAX_BYTES
+"""A chain file that is not read as a stream may have this many bytes unpacked."""
 
 
 class ChainFormat(Protocol):
-    """What a format's module offers."""
+    """What the module of a format offers that is read whole."""
 
     def sniff(self, head: bytes, name: str) -> bool:
         """Tell whether a payload is of this format."""
@@ -49,6 +44,19 @@ class ChainFormat(Protocol):
         ...
 
 
+class StreamedChainFormat(Protocol):
+    """What the module of a format offers whose files are larger than the memory."""
+
+    def sniff(self, head: bytes, name: str) -> bool:
+        """Tell whether a payload is of this format."""
+        ...
+
+    def read(self, member: Member) -> list[RawChain]:
+        """Parse a file of this format, holding little of it at a time."""
+        ...
+
+
+_STREAMED: dict[str, StreamedChainFormat] = {"tardis": tardis}
 _FORMATS: dict[str, ChainFormat] = {
     "cboe_csv": cboe_csv,
     "cboe_json": cboe_json,
@@ -59,8 +67,24 @@ _FORMATS: dict[str, ChainFormat] = {
 
 
 def format_names() -> tuple[str, ...]:
-    """Return the names of the known formats, in the order in which they are tried."""
-    return tuple(_FORMATS)
+    """Return the names of the known formats."""
+    return (*_FORMATS, *_STREAMED)
+
+
+def sniff_chain_file(head: bytes, name: str) -> str | None:
+    """Return the format that a payload starts like, or None when it is no chain.
+
+    Parameters
+    ----------
+    head : bytes
+        First `archives.HEAD_BYTES`, unpacked.
+    name : str
+        File name.
+    """
+    for format_name, streamed in _STREAMED.items():
+        if streamed.sniff(head, name):
+            return format_name
+    return next((known for known, module in _FORMATS.items() if module.sniff(head, name)), None)
 
 
 def read_chain_file(path: Path, *, name: str | None = None) -> list[ChainSnapshot]:
@@ -77,7 +101,7 @@ def read_chain_file(path: Path, *, name: str | None = None) -> list[ChainSnapsho
     -------
     list of ChainSnapshot
         In the archive's order of names. A member is named ``archive:member``, so that a date in
-        the archive's name dates its members.
+        the archive's name dates its members. A file of ticks gives several, ascending in time.
 
     Raises
     ------
@@ -86,89 +110,26 @@ def read_chain_file(path: Path, *, name: str | None = None) -> list[ChainSnapsho
         or its contents are refused by `assembly.assemble`; the message names the file.
     """
     name = name or path.name
-    try:
-        payload = path.read_bytes()
-    except OSError as error:
-        raise BadInputError(
-            f"{name}: expected a readable file at {path}, found: {error.strerror or error}"
-        ) from error
     snapshots: list[ChainSnapshot] = []
-    for member_name, content in _members(payload, name):
-        snapshots += _read_payload(content, member_name)
+    for member in archives.members(path, name=name, limit=MAX_BYTES):
+        snapshots += _read_member(member)
     if not snapshots:
         raise BadInputError(f"{name}: expected an archive with chain files, found no file in it")
     return snapshots
 
 
-def _read_payload(payload: bytes, name: str) -> list[ChainSnapshot]:
-    if not payload.strip():
-        raise BadInputError(f"{name}: expected a chain, found an empty file: download it again")
-    head = payload[:HEAD_BYTES]
-    for chain_format in _FORMATS.values():
-        if chain_format.sniff(head, name):
-            digest = sha256(payload).hexdigest()
-            return [assemble(raw) for raw in chain_format.parse(payload, name=name, sha256=digest)]
-    if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
-        raise BadInputError(
-            f"{name}: expected a chain, found a web page: the vendor refused the download"
-        )
+def _read_member(member: Member) -> list[ChainSnapshot]:
+    head = member.head()
+    format_name = sniff_chain_file(head, member.name)
+    if format_name in _STREAMED:
+        return [assemble(raw) for raw in _STREAMED[format_name].read(member)]
+    payload = member.read(limit=MAX_BYTES)
+    if format_name is not None:
+        digest = sha256(payload).hexdigest()
+        chains = _FORMATS[format_name].parse(payload, name=member.name, sha256=digest)
+        return [assemble(raw) for raw in chains]
+    refuse_what_is_no_data(payload, member.name, expected="a chain")
     raise BadInputError(
-        f"{name}: expected one of the formats {', '.join(_FORMATS)}, found none of them; it starts "
-        f"with {head[:60]!r}"
+        f"{member.name}: expected one of the formats {', '.join(format_names())}, found none of "
+        f"them; it starts with {head[:60]!r}"
     )
-
-
-def _members(payload: bytes, name: str) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, content) of each chain in a file, unpacked; archives are known by content."""
-    try:
-        if payload.startswith(b"\x1f\x8b"):
-            payload = _gunzip(payload, name)
-        if payload.startswith(b"PK\x03\x04"):
-            yield from _zip_members(payload, name)
-        elif payload[257:262] == b"ustar":
-            yield from _tar_members(payload, name)
-        else:
-            yield name, payload
-    except _DAMAGE as error:
-        raise BadInputError(
-            f"{name}: expected a whole archive, found it damaged or cut short ({error}): "
-            "download it again"
-        ) from error
-
-
-def _gunzip(payload: bytes, name: str) -> bytes:
-    with gzip.GzipFile(fileobj=io.BytesIO(payload)) as file:
-        return _limited(file.read(MAX_BYTES + 1), name)
-
-
-def _limited(content: bytes, name: str) -> bytes:
-    if len(content) > MAX_BYTES:
-        raise BadInputError(f"{name}: expected at most {MAX_BYTES:,} bytes unpacked, found more")
-    return content
-
-
-def _tar_members(payload: bytes, name: str) -> Iterator[tuple[str, bytes]]:
-    with tarfile.open(fileobj=io.BytesIO(payload), mode="r:") as archive:
-        for member in sorted(archive.getmembers(), key=lambda member: member.name):
-            file = archive.extractfile(member) if _is_chain_member(member.name) else None
-            if file is not None:  # None for folders and links
-                content = file.read()
-                if len(content) != member.size:
-                    raise EOFError(f"member {member.name} is short")
-                yield f"{name}:{PurePosixPath(member.name).name}", content
-
-
-def _zip_members(payload: bytes, name: str) -> Iterator[tuple[str, bytes]]:
-    with zipfile.ZipFile(io.BytesIO(payload)) as archive:
-        for info in sorted(archive.infolist(), key=lambda info: info.filename):
-            if info.is_dir() or not _is_chain_member(info.filename):
-                continue
-            if info.file_size > MAX_BYTES:
-                raise BadInputError(f"{name}: member {info.filename} is larger than {MAX_BYTES:,}")
-            yield f"{name}:{PurePosixPath(info.filename).name}", archive.read(info)
-
-
-def _is_chain_member(path: str) -> bool:
-    """Pass over the hidden files that macOS adds to archives."""
-    parts = PurePosixPath(path).parts
-    return not any(part.startswith((".", "__MACOSX")) for part in parts)

@@ -154,12 +154,25 @@ def judge(raw: RawChain, columns: SymbolColumns, *, underlying: Underlying) -> J
     if raw.declared_expiries is not None:
         declared = np.array(raw.declared_expiries, "datetime64[D]")
         reject(~np.isnat(declared) & (declared != columns.expiries), "expiry_mismatch")
+    if raw.declared_multipliers is not None:
+        reject(_has_other_units(raw.declared_multipliers, columns, underlying), _NOT_COUNTED)
     reject(_is_repeat(columns, reasons == ""), "duplicate_contract")
     return Judgement(reasons)
 
 
 def _column(raw: RawChain, name: str, rows: int) -> NDArray[np.float64]:
     return raw.floats.get(name, np.full(rows, np.nan))
+
+
+def _has_other_units(
+    declared: NDArray[np.float64], columns: SymbolColumns, underlying: Underlying
+) -> NDArray[np.bool_]:
+    """Mark rows whose contract stands for another number of units than its root's do."""
+    roots = [underlying.root(name) for name in columns.root_names]
+    units = np.array([root.multiplier if root else np.nan for root in roots] + [np.nan])
+    usual = units[columns.root_codes]  # unreadable symbols have code -1: the last
+    differs: NDArray[np.bool_] = np.isfinite(declared) & np.isfinite(usual) & (declared != usual)
+    return differs
 
 
 def _foreign_reason(root: str, underlying: Underlying) -> str:

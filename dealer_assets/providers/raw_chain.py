@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
+
+from dealer_assets.domain.conventions import VENDOR_DELAY
 
 FLOAT_COLUMNS = (
     "bid",
@@ -64,8 +66,17 @@ class RawChain:
         Date in the file's name.
     spot : float or None
         Underlying price printed in the payload.
+    spot_source : str or None
+        Where it came from, of `tables.base.SPOT_SOURCES`; None: by the kind of underlying.
     declared_expiries : sequence of date or None, or None
         Expiry printed beside each row, to be held against the symbol's own.
+    declared_multipliers : float64 array, shape (n,), or None
+        Units a contract printed beside each row, NaN where unknown: one that is not the root's is
+        of an adjusted series.
+    delay : datetime.timedelta
+        How far behind the market the quotes were when the payload was made.
+    is_partial : bool
+        The parser knows that a part of the chain is missing, whatever the rest looks like.
     notes : tuple of (str, str)
         Findings of the parser: (code, text).
     """
@@ -84,5 +95,9 @@ class RawChain:
     quoted_at: datetime | None = None
     named_date: date | None = None
     spot: float | None = None
+    spot_source: str | None = None
     declared_expiries: Sequence[date | None] | None = None
+    declared_multipliers: NDArray[np.float64] | None = None
+    delay: timedelta = VENDOR_DELAY
+    is_partial: bool = False
     notes: tuple[tuple[str, str], ...] = field(default=())

@@ -36,6 +36,15 @@ from dealer_assets.tables.chains import (
     CHAIN_SOURCES as CHAIN_SOURCES,
     REJECTED_ROWS as REJECTED_ROWS,
 )
+from dealer_assets.tables.events import (
+    FEED_COVERAGE as FEED_COVERAGE,
+    INDEX_VALUES as INDEX_VALUES,
+    LISTED_CONTRACTS as LISTED_CONTRACTS,
+    OPTION_BARS as OPTION_BARS,
+    OPTION_QUOTES as OPTION_QUOTES,
+    OPTION_TRADES as OPTION_TRADES,
+    SIGN_RULES as SIGN_RULES,
+)
 from dealer_assets.tables.exposure import (
     DEALER_EXPOSURE as DEALER_EXPOSURE,
     EXPOSURE_LEVELS as EXPOSURE_LEVELS,
@@ -47,11 +56,20 @@ from dealer_assets.tables.history import (
     DAILY_HISTORY as DAILY_HISTORY,
     VOLUME_DELTAS as VOLUME_DELTAS,
 )
+from dealer_assets.tables.positions import (
+    ACCOUNT_VOLUME as ACCOUNT_VOLUME,
+    BLOCK_TRADES as BLOCK_TRADES,
+    FUTURES_OPTION_SETTLEMENTS as FUTURES_OPTION_SETTLEMENTS,
+    OPEN_CLOSE as OPEN_CLOSE,
+    OPEN_INTEREST as OPEN_INTEREST,
+    SWAP_OPTION_REPORTS as SWAP_OPTION_REPORTS,
+)
 from dealer_assets.tables.pricing import (
     CONTRACT_GREEKS as CONTRACT_GREEKS,
     FORWARDS as FORWARDS,
 )
 from dealer_assets.tables.rates import (
+    REFERENCE_RATES as REFERENCE_RATES,
     TREASURY_CURVE as TREASURY_CURVE,
 )
 from dealer_assets.tables.surface import (
@@ -64,7 +82,20 @@ TABLES: tuple[Table, ...] = (
     CHAIN_SNAPSHOTS,
     CHAIN_SOURCES,
     REJECTED_ROWS,
+    LISTED_CONTRACTS,
+    OPTION_TRADES,
+    OPTION_QUOTES,
+    OPTION_BARS,
+    INDEX_VALUES,
+    FEED_COVERAGE,
+    OPEN_INTEREST,
+    ACCOUNT_VOLUME,
+    OPEN_CLOSE,
+    FUTURES_OPTION_SETTLEMENTS,
+    SWAP_OPTION_REPORTS,
+    BLOCK_TRADES,
     TREASURY_CURVE,
+    REFERENCE_RATES,
     FORWARDS,
     CONTRACT_GREEKS,
     VOL_SURFACE,

@@ -15,8 +15,9 @@ from dealer_assets.light_arrow import settle_pandas_lookup
 
 settle_pandas_lookup()  # every user of tables is about to make arrays
 
-PartKind = Literal["snapshot", "session", "source"]
-"""How a partition is cut into parts: one per snapshot instant, one per session, one per source."""
+PartKind = Literal["snapshot", "session", "source", "batch"]
+"""How a partition is cut into parts: one per snapshot instant, one per session, one per source of
+a snapshot, one per batch (a file's or a request's rows of many instants)."""
 
 INSTANT = pa.timestamp("us", tz="UTC")
 
@@ -67,7 +68,7 @@ class Table:
         What one row is.
     key : tuple of str
         Columns that identify a row; parts are sorted by them.
-    part : {"snapshot", "session", "source"}
+    part : {"snapshot", "session", "source", "batch"}
         How a partition is cut into files.
     columns : tuple of Column
         In stored order.

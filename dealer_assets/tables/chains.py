@@ -57,10 +57,17 @@ CHAIN_SNAPSHOTS = Table(
             True,
             lower=1e-9,
         ),
+        Column(
+            "is_partial",
+            pa.bool_(),
+            "-",
+            "The source told that a part of the chain is missing: a page failed or ended early.",
+        ),
         Column("vendor_implied_vol", pa.float64(), "1/sqrt(year)", "Vendor's vol, decimal.", True),
         Column("vendor_delta", pa.float64(), "1", "Vendor's delta as printed.", True),
         Column("vendor_gamma", pa.float64(), "1/USD", "Vendor's gamma as printed.", True),
     ),
+    version=2,
 )
 
 CHAIN_SOURCES = Table(

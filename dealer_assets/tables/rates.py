@@ -20,3 +20,20 @@ TREASURY_CURVE = Table(
         Column("source_name", pa.string(), "-", "File or request it came from."),
     ),
 )
+
+REFERENCE_RATES = Table(
+    name="reference_rates",
+    doc="Published fixings by series: SOFR, EFFR, and FRED's; underlying is USD.",
+    grain="series x effective date x provider",
+    key=("provider", "series"),
+    part="batch",
+    columns=(
+        *ID,  # session_date and event_at: the date it is effective for; known_at: its publication
+        Column("provider", pa.string(), "-", "Provider or file format."),
+        Column("source_name", pa.string(), "-", "File name or request, without folder or secret."),
+        Column("series", pa.string(), "-", "Name of the series, e.g. SOFR, EFFR, DGS1MO."),
+        Column("rate", pa.float64(), "1/year", "Rate as published, decimal, not converted."),
+        Column("is_revised", pa.bool_(), "-", "The publisher corrected it later."),
+        Column("volume_usd", pa.float64(), "USD", "Volume behind it.", True, lower=0.0),
+    ),
+)

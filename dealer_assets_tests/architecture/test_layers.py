@@ -1,10 +1,12 @@
 """The architecture's rules that no single module can keep alone."""
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from pytest_socket import SocketConnectBlockedError
 
 PROJECT = Path(__file__).parents[2]
 
@@ -35,3 +37,10 @@ def test_the_pipelines_code_location_stays_light(heavy: str) -> None:
 
 def test_the_package_itself_imports_nothing() -> None:
     assert "pyarrow" not in imported_by("import dealer_assets")
+
+
+def test_no_test_reaches_beyond_loopback() -> None:
+    documentation = ("192.0.2.1", 80)  # a block that nobody routes
+    refused = pytest.raises(SocketConnectBlockedError)
+    with socket.socket() as beyond, pytest.warns(UserWarning, match="socket.connect"), refused:
+        beyond.connect(documentation)

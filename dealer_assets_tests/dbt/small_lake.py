@@ -65,6 +65,7 @@ def _identity(underlying: str, at: datetime) -> Row:
         "known_at": at,
         "spot": SPOTS[underlying],
         "spot_source": "simulated",
+        "is_partial": False,
         "model": "naive",
         "provider": "simulator",
     }

@@ -16,7 +16,20 @@ _QUOTED = ["chain_snapshots", "contract_greeks"]
 _PRICED = ["contract_greeks", "surface_quality"]
 _FITTED = ["forwards", "vol_surface"]
 LINEAGE = {
-    "chain_snapshots": [],
+    "listed_contracts": [],
+    "index_values": [],
+    "option_bars": ["listed_contracts"],
+    "option_trades": ["listed_contracts", "index_values"],
+    "option_quotes": ["listed_contracts", "index_values"],
+    "chain_snapshots": [
+        "listed_contracts",
+        "index_values",
+        "option_bars",
+        "option_trades",
+        "option_quotes",
+    ],
+    "open_interest": ["chain_snapshots"],
+    "account_volume": [],
     "forwards": ["chain_snapshots"],
     "contract_greeks": ["chain_snapshots", "forwards"],
     "vol_surface": _QUOTED,
@@ -42,9 +55,28 @@ def test_every_lane_has_the_same_tables_and_lineage(graph) -> None:
     for lane in LANES:
         for table, sources in LINEAGE.items():
             node = graph.get(dg.AssetKey([lane, table]))
-            assert node.parent_keys == {dg.AssetKey([lane, s]) for s in sources}
+            of_lane = {key for key in node.parent_keys if key.path[0] == lane}
+            assert of_lane == {dg.AssetKey([lane, s]) for s in sources}
             assert node.group_name == lane.lower()
-    assert len(list(graph.materializable_asset_keys)) == len(LANES) * len(LINEAGE)
+    crypto_only = {dg.AssetKey(["BTC", "block_trades"])}
+    rates = {dg.AssetKey(["USD", "treasury_curve"]), dg.AssetKey(["USD", "reference_rates"])}
+    everything = {dg.AssetKey([lane, table]) for lane in LANES for table in LINEAGE}
+    assert set(graph.materializable_asset_keys) == everything | crypto_only | rates
+
+
+def test_shares_and_indices_are_priced_with_the_curve_and_crypto_is_not(graph) -> None:
+    curve = dg.AssetKey(["USD", "treasury_curve"])
+    for lane, is_discounted in (("SPX", True), ("SPY", True), ("BTC", False)):
+        for table in ("forwards", "contract_greeks"):
+            assert (curve in graph.get(dg.AssetKey([lane, table])).parent_keys) == is_discounted
+
+
+def test_tables_that_files_bring_are_in_the_lineage_and_no_run_makes_them(graph) -> None:
+    for lane in LANES:
+        for table in ("open_close", "futures_option_settlements", "swap_option_reports"):
+            assert graph.get(dg.AssetKey([lane, table])).is_external
+    assert graph.get(dg.AssetKey(["SPX", "block_trades"])).is_external
+    assert not graph.get(dg.AssetKey(["BTC", "block_trades"])).is_external
 
 
 def test_every_asset_is_a_table_of_the_dictionary_and_carries_its_schema_check(graph) -> None:

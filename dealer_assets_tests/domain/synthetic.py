@@ -61,6 +61,7 @@ def chain(contracts, *, symbol="SPX", event_at=EVENT_AT, spot=6000.0, spot_sourc
                 "multiplier": root.multiplier,
                 "spot": spot,
                 "spot_source": spot_source,
+                "is_partial": False,
                 **item,
             }
         )

@@ -97,6 +97,7 @@ def _chain_rows(
         "open_interest_contracts": index * 10.0,
         "spot": np.full(contracts, 6012.5),
         "spot_source": ["simulated"] * contracts,
+        "is_partial": [False] * contracts,
     }
     filled |= changes
     arrays = [

@@ -234,7 +234,7 @@ def _bytes(lake: Lake, part: Part) -> bytes:
     return bytes(file.read())
 
 
-NEWER = replace(CHAIN_SNAPSHOTS, version=2)
+NEWER = replace(CHAIN_SNAPSHOTS, version=CHAIN_SNAPSHOTS.version + 1)
 WIDER = replace(
     CHAIN_SNAPSHOTS,
     columns=(*CHAIN_SNAPSHOTS.columns, Column("rho", pa.float64(), "1", "New.", True)),

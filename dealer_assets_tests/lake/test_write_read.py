@@ -125,7 +125,7 @@ class TestOneWriteAndRead:
         path = _write(lake, chain_rows(), provenance={"input.a": "1", "provider": "sim"}).path
         assert part_metadata(lake, Part(path, "183000.parquet")) == {
             "table": "chain_snapshots",
-            "version": "1",
+            "version": str(CHAIN_SNAPSHOTS.version),
             "code_version": code_version(),
             "input.a": "1",
             "provider": "sim",

@@ -1,29 +1,18 @@
-"""Cboe's delayed-quotes JSON and its live provider."""
+"""Cboe's delayed-quotes JSON."""
 
 import copy
 import gzip
 import json
-import socketserver
-import threading
 import time
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, datetime
 
-import httpx
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from dealer_assets.errors import (
-    BadInputError,
-    NoDataError,
-    NotEntitledError,
-    ProviderError,
-    ProviderUnavailableError,
-)
+from dealer_assets.errors import BadInputError
 from dealer_assets.providers import cboe_json
-from dealer_assets.providers.cboe_json import CboeProvider
-from dealer_assets.underlyings import underlying
 
 SECONDS_FOR_A_WHOLE_CHAIN = 1.5
 """Parsing 30,000 rows takes 0.35 s on a quiet core; the rest is room for a busy machine."""
@@ -235,175 +224,3 @@ def test_parse_of_mutated_json_raises_nothing_but_bad_input(data):
     with suppress(BadInputError):
         found = parse(content)
     assert all(len(raw.symbols) == len(raw.raw_texts) == raw.floats["bid"].size for raw in found)
-
-
-# --- the live provider ------------------------------------------------------------------------
-
-NOW = datetime(2026, 7, 25, 0, 43, 20, tzinfo=UTC)
-
-
-class Server:
-    """Answers in turn; the last answer repeats."""
-
-    def __init__(self, *answers):
-        self.answers, self.requests, self.pauses = list(answers), [], []
-
-    def __call__(self, request):
-        self.requests.append(request)
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def provider(self):
-        return CboeProvider(
-            cboe_json.DEFAULT_BASE_URL,
-            transport=httpx.MockTransport(self),
-            pause=self.pauses.append,
-        )
-
-    def snapshot(self, symbol="CLX", at=NOW):
-        return self.provider().snapshot(underlying(symbol), at=at)
-
-
-def ok(content=None):
-    return httpx.Response(200, json=content or chain())
-
-
-def test_provider_asks_the_documented_address_and_assembles_the_answer():
-    server = Server(ok())
-    snapshot = server.snapshot()
-    assert str(server.requests[0].url) == (
-        "https://cdn.cboe.com/api/global/delayed_quotes/options/CLX.json"
-    )
-    assert server.requests[0].headers["User-Agent"].startswith("Mozilla/5.0")
-    assert (snapshot.underlying, snapshot.provider) == ("CLX", "cboe")
-    assert snapshot.source_name == "CLX.json"
-    assert snapshot.rows.num_rows == 2
-    assert snapshot.event_at == datetime(2026, 7, 24, 19, 59, 59, tzinfo=UTC)
-    assert snapshot.known_at == datetime(2026, 7, 25, 0, 43, 14, tzinfo=UTC)
-
-
-def test_provider_asks_for_an_index_with_its_underscore():
-    server = Server(httpx.Response(404))
-    with pytest.raises(NoDataError, match="underscore"):
-        server.snapshot("SPX")
-    assert server.requests[0].url.path.endswith("/_SPX.json")
-    assert len(server.requests) == 1
-
-
-@pytest.mark.parametrize(
-    "failure",
-    [
-        httpx.Response(503, text="<html>busy</html>"),
-        httpx.Response(429),
-        httpx.ConnectError("refused"),
-        httpx.ReadTimeout("slow"),
-    ],
-    ids=["503", "429", "refused", "timeout"],
-)
-def test_provider_survives_passing_failures_with_growing_pauses(failure):
-    server = Server(failure, failure, ok())
-    assert server.snapshot().rows.num_rows == 2
-    assert server.pauses == [0.5, 1.0]
-
-
-def test_provider_gives_up_after_three_retries():
-    server = Server(httpx.Response(502))
-    with pytest.raises(ProviderUnavailableError, match=r"HTTP 502 \(after 4 attempts\)"):
-        server.snapshot()
-    assert server.pauses == [0.5, 1.0, 2.0]
-
-
-def test_provider_waits_as_long_as_retry_after_says():
-    server = Server(httpx.Response(429, headers={"Retry-After": "7"}), ok())
-    server.snapshot()
-    assert server.pauses == [7.0]
-
-
-def test_provider_does_not_wait_longer_than_a_minute():
-    server = Server(httpx.Response(429, headers={"Retry-After": "3600"}))
-    with pytest.raises(ProviderUnavailableError, match="after 1 attempts"):
-        server.snapshot()
-    assert server.pauses == []
-
-
-def test_provider_falls_back_to_own_pause_when_retry_after_is_a_date():
-    answer = httpx.Response(503, headers={"Retry-After": "Fri, 24 Jul 2026 20:00:00 GMT"})
-    server = Server(answer, ok())
-    server.snapshot()
-    assert server.pauses == [0.5]
-
-
-def test_provider_reports_a_refused_address_without_retry():
-    server = Server(httpx.Response(403))
-    with pytest.raises(NotEntitledError, match="another network"):
-        server.snapshot()
-    assert len(server.requests) == 1
-
-
-def test_provider_reports_any_other_answer():
-    with pytest.raises(ProviderError, match="HTTP 418"):
-        Server(httpx.Response(418)).snapshot()
-
-
-@pytest.mark.parametrize("body", [b"<html></html>", b'{"timestamp": "2026', b""])
-def test_provider_refuses_a_body_that_is_no_chain(body):
-    with pytest.raises(BadInputError, match=r"CLX\.json"):
-        Server(httpx.Response(200, content=body)).snapshot()
-
-
-def test_provider_cannot_answer_for_the_past():
-    with pytest.raises(ProviderError, match="current chain only"):
-        Server(ok()).snapshot(at=NOW - timedelta(days=2))
-
-
-def test_provider_refuses_the_chain_of_another_underlying():
-    with pytest.raises(BadInputError, match="expected options of AAPL, found CLX"):
-        Server(ok()).snapshot("AAPL")
-
-
-def test_provider_has_nothing_for_an_underlying_without_cboe_symbol():
-    server = Server(ok())
-    with pytest.raises(NoDataError, match="BTC"):
-        server.snapshot("BTC")
-    assert server.requests == []
-
-
-def test_provider_refuses_a_base_url_without_scheme():
-    with pytest.raises(BadInputError, match="base URL"):
-        CboeProvider("localhost:8000")
-
-
-@contextmanager
-def silent_server():
-    """Accept connections on the loopback interface and never answer."""
-    connections, over = [], threading.Event()
-
-    class Silence(socketserver.BaseRequestHandler):
-        def handle(self):
-            connections.append(self.client_address)
-            over.wait(10)
-
-    class Silent(socketserver.ThreadingTCPServer):
-        daemon_threads = True
-
-    with Silent(("127.0.0.1", 0), Silence) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}", connections
-        finally:
-            over.set()
-            server.shutdown()
-            thread.join()
-
-
-def test_provider_does_not_hang_on_a_server_that_never_answers():
-    with silent_server() as (url, connections):
-        provider = CboeProvider(url, 0.1, pause=lambda _: None)
-        started = time.perf_counter()
-        with pytest.raises(ProviderUnavailableError, match="ReadTimeout"):
-            provider.snapshot(underlying("SPY"), at=NOW)
-        assert time.perf_counter() - started < 5.0
-    assert len(connections) == 4

@@ -1,4 +1,4 @@
-"""Deribit option chains in their three recorded CSV layouts."""
+"""Deribit option chains in their two recorded CSV layouts."""
 
 import gzip
 import math
@@ -20,17 +20,10 @@ SNAPSHOT = (
     "timestamp,instrument_name,underlying,option_type,strike,expiry_datetime,bid_price,ask_price,"
     "implied_volatility,delta,vega,open_interest,volume,currency,index_price\n"
 )
-TARDIS = (
-    "exchange,symbol,timestamp,local_timestamp,type,strike_price,expiration,open_interest,"
-    "last_price,bid_price,bid_amount,bid_iv,ask_price,ask_amount,ask_iv,mark_price,mark_iv,"
-    "underlying_index,underlying_price,delta,gamma,vega,theta,rho\n"
-)
 GREEKS = (
     "instrument_name,expiry_name,expiry_date,strike,type,volume,open_interest,rho,theta,vega,"
     "gamma,delta,bid_iv,ask_iv,mark_iv\n"
 )
-JUNE_9 = 1591689600000000
-JUNE_10 = 1591776000000000
 
 
 def polled(name="BTC-26MAR27-60000-C", **changes):
@@ -50,36 +43,6 @@ def polled(name="BTC-26MAR27-60000-C", **changes):
         "volume": "0.5",
         "currency": name[:3],
         "index_price": "70820",
-    }
-    return ",".join((cells | changes).values()) + "\n"
-
-
-def tick(symbol="BTC-9JUN20-9875-P", at=1591574399413000, **changes):
-    cells = {
-        "exchange": "deribit",
-        "symbol": symbol,
-        "timestamp": str(at),
-        "local_timestamp": str(at + 1000),
-        "type": "put",
-        "strike_price": "9875",
-        "expiration": str(JUNE_9),
-        "open_interest": "0.1",
-        "last_price": "0.03",
-        "bid_price": "0.02",
-        "bid_amount": "15",
-        "bid_iv": "55",
-        "ask_price": "0.025",
-        "ask_amount": "16",
-        "ask_iv": "68",
-        "mark_price": "0.022",
-        "mark_iv": "62.5",
-        "underlying_index": "SYN.BTC-9JUN20",
-        "underlying_price": "9800",
-        "delta": "-0.6",
-        "gamma": "0.001",
-        "vega": "2",
-        "theta": "-50",
-        "rho": "-0.2",
     }
     return ",".join((cells | changes).values()) + "\n"
 
@@ -161,56 +124,10 @@ def test_other_currencies_are_left_out_with_finding():
     )
 
 
-# --- tardis -----------------------------------------------------------------------------------
-
-
-def test_tardis_keeps_the_newest_row_of_each_symbol_whatever_the_order():
-    newer = tick(at=1591574404454000, bid_price="0.021", underlying_price="9810")
-    (raw,) = parse(TARDIS + newer + tick() + tick("BTC-10JUN20-10000-C", expiration=str(JUNE_10)))
-    assert raw.symbols == ["BTC-9JUN20-9875-P", "BTC-10JUN20-10000-C"]
-    assert raw.row_numbers.tolist() == [2, 4]
-    np.testing.assert_allclose(raw.floats["bid"], [0.021 * 9810, 0.02 * 9800])
-
-
-def test_tardis_vols_are_percent_and_last_prices_coin():
-    (raw,) = parse(TARDIS + tick())
-    assert raw.floats["vendor_implied_vol"][0] == pytest.approx(0.625)
-    assert raw.floats["last_price"][0] == pytest.approx(0.03 * 9800)
-    assert raw.floats["bid_size_contracts"][0] == 15.0
-    assert raw.floats["open_interest_contracts"][0] == 0.1
-
-
-def test_tardis_clocks_are_venue_and_recorder_in_utc():
-    (raw,) = parse(TARDIS + tick())
-    assert raw.quoted_at == datetime(2020, 6, 7, 23, 59, 59, 413000, tzinfo=UTC)
-    assert raw.downloaded_at == raw.quoted_at + timedelta(milliseconds=1)
-
-
-def test_tardis_clocks_written_as_text_are_read_too():
-    stamp = {"timestamp": "2023-12-01 00:00:00.022", "expiration": "2023-12-08 08:00:00"}
-    (raw,) = parse(TARDIS + tick(**stamp, local_timestamp="2023-12-01 00:00:00.049909"))
-    assert raw.quoted_at == datetime(2023, 12, 1, 0, 0, 0, 22000, tzinfo=UTC)
-
-
-def test_tardis_spot_is_the_nearest_living_forward_with_finding():
-    expired = tick("BTC-7JUN20-9000-C", expiration="1591516800000000", underlying_price="9000")
-    near, far = tick(), tick("BTC-10JUN20-1-C", expiration=str(JUNE_10), underlying_price="9900")
-    (raw,) = parse(TARDIS + expired + far + near)
-    assert raw.spot == 9800.0
-    assert codes(raw) == ["spot_from_forward"]
-
-
-def test_tardis_linear_options_are_left_out_with_finding():
-    (raw,) = parse(TARDIS + tick("BTC_USDC-9JUN20-9875-P", bid_price="1300") + tick())
-    assert raw.symbols == ["BTC-9JUN20-9875-P"]
-    assert codes(raw) == ["linear_rows_excluded", "spot_from_forward"]
-
-
-def test_tardis_contracts_last_seen_long_before_the_newest_row_are_reported():
-    late = tick("BTC-9JUN20-9000-P", at=1591574399413000 + 3_600_000_000)
-    (raw,) = parse(TARDIS + tick() + late)
-    assert "stale_rows" in codes(raw)
-    assert "1 of 2 contracts" in dict(raw.notes)["stale_rows"]
+def test_linear_options_are_left_out_with_finding():
+    (raw,) = parse(SNAPSHOT + polled("BTC_USDC-26MAR27-60000-C", bid_price="1300") + polled())
+    assert raw.symbols == ["BTC-26MAR27-60000-C"]
+    assert codes(raw) == ["linear_rows_excluded"]
 
 
 # --- Greeks snapshot --------------------------------------------------------------------------
@@ -280,13 +197,11 @@ BROKEN = {
     "html": ("<html>", "HTML"),
     "no rows": (SNAPSHOT, "found none"),
     "snapshot column": (SNAPSHOT.replace("open_interest", "oi") + polled(), "'open_interest'"),
-    "tardis column": (TARDIS.replace("mark_iv", "iv") + tick(), "'mark_iv'"),
     "greeks column": (greeks_file().replace("theta", "decay"), "'theta'"),
     "text for a number": (SNAPSHOT + polled(bid_price="-"), "'bid_price' on line 2"),
-    "number overflows": (TARDIS + tick(underlying_price="1e300"), "'underlying_price'"),
+    "number overflows": (SNAPSHOT + polled(underlying="1e300"), "'underlying'"),
     "no instant": (SNAPSHOT + polled(timestamp="now"), "'timestamp' on line 2"),
-    "tardis instant": (TARDIS + tick(local_timestamp="1591574399"), "'local_timestamp'"),
-    "cut-off row": (TARDIS + tick() + tick()[:60], "on line 3"),
+    "cut-off row": (SNAPSHOT + polled() + polled()[:60], "on line 3"),
 }
 
 
@@ -297,13 +212,13 @@ def test_parse_refuses_a_broken_file_naming_file_and_column(text, named):
     assert "deribit.csv" in str(refusal.value)
 
 
-@pytest.mark.parametrize("symbol", ["ETH-9JUN20-250-P", "BTC_USDC-9JUN20-9875-P", "nonsense"])
+@pytest.mark.parametrize("symbol", ["ETH-26MAR27-2500-P", "BTC_USDC-26MAR27-60000-P", "nonsense"])
 def test_parse_refuses_a_file_without_a_registered_currency(symbol):
     with pytest.raises(UnknownUnderlyingError, match="coin-margined Deribit options of BTC"):
-        parse(TARDIS + tick(symbol))
+        parse(SNAPSHOT + polled(symbol))
 
 
-@pytest.mark.parametrize("text", [SNAPSHOT, TARDIS, GREEKS, "date," + GREEKS])
+@pytest.mark.parametrize("text", [SNAPSHOT, GREEKS, "date," + GREEKS, "\ufeff" + GREEKS])
 def test_sniff_recognises_every_layout(text):
     assert deribit_csv.sniff(text.encode(), "x")
 
@@ -311,6 +226,14 @@ def test_sniff_recognises_every_layout(text):
 def test_sniff_leaves_other_formats_alone():
     assert not deribit_csv.sniff(b"contractSymbol,type,lastTradeDate\n", "x")
     assert not deribit_csv.sniff(b"underlying,underlying_last, exchange,optionroot\n", "x")
+    tardis = b"exchange,symbol,timestamp,local_timestamp,mark_iv,underlying_price\n"
+    assert not deribit_csv.sniff(tardis, "x")
+
+
+@pytest.mark.parametrize("start", ["", " \n", "\ufeff", "[", "\ufeff[ "])
+def test_sniff_leaves_the_apis_own_json_alone(start):
+    answer = '{"instrument_name":"BTC-26MAR27-60000-C","index_price":1,"mark_iv":50}'
+    assert not deribit_csv.sniff((start + answer).encode(), "x")
 
 
 # --- recorded files ---------------------------------------------------------------------------
@@ -368,32 +291,10 @@ def test_recorded_greeks_snapshot_is_dated_before_its_first_expiry(shared_data):
     assert codes(raw) == ["quoted_at_from_greeks", "no_prices"]
 
 
-@pytest.mark.parametrize(("month", "rows"), [("2023-12", 80), ("2025-10", 64)])
-def test_recorded_tardis_days_parse_to_one_row_per_symbol(shared_data, month, rows):
-    raw = recorded(shared_data / "deribit" / f"tardis_atm_quotes_{month}.csv.gz")
-    assert len(raw.symbols) == len(set(raw.symbols)) == rows
-    assert raw.quoted_at.date() == date.fromisoformat(f"{month}-01")
-    assert {"stale_rows", "spot_from_forward"} <= set(codes(raw))
-
-
-@pytest.mark.parametrize("folder", ["data/deribit/fixtures_nautilus", "samples/tardis"])
-def test_recorded_tardis_sample_parses_from_either_place(shared_data, shared_samples, folder):
-    raw = recorded(shared_data.parent / folder / "options_chain.csv")
-    assert sorted(raw.symbols) == [
-        "BTC-10JUN20-10000-C",
-        "BTC-9JUN20-10000-C",
-        "BTC-9JUN20-9875-P",
-    ]
-    assert raw.row_numbers.tolist() == [4, 5, 8]
-    assert raw.spot == 9758.37
-
-
 ASSEMBLED = {
     "raw_formats/deribit_options_snapshot_20251230T173115Z.csv.gz": date(2025, 12, 30),
     "raw_formats/deribit_options_snapshot_20260413T053132Z.csv.gz": date(2026, 4, 13),
     "deribit/r1quant_BTC_one_snapshot.csv.gz": date(2026, 3, 5),
-    "deribit/tardis_atm_quotes_2023-12.csv.gz": date(2023, 12, 1),
-    "deribit/tardis_atm_quotes_2025-10.csv.gz": date(2025, 10, 1),
 }
 
 
@@ -419,7 +320,6 @@ def test_parse_of_random_bytes_raises_nothing_but_bad_input(payload):
 CELLS = st.text(max_size=12) | st.floats().map(str) | st.integers().map(str)
 LAYOUTS = {
     "snapshot": (SNAPSHOT, [polled(), polled("BTC-17APR26-70000-C")]),
-    "tardis": (TARDIS, [tick(), tick("BTC-10JUN20-10000-C")]),
     "greeks": (GREEKS, greeks_file().splitlines(keepends=True)[1:]),
 }
 

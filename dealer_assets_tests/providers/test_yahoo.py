@@ -294,6 +294,20 @@ def test_recorded_quotes_parse_to_rows_and_clock(shared_data, stem):
     assert (share_without_bid > 0.97) == (stem in WIPED)
 
 
+FIRST_WITH_GREEKS = "2026-07-12"
+
+
+@pytest.mark.parametrize("stem", RECORDED)
+def test_recorded_quotes_wiped_overnight_keep_volume_and_greeks_come_later(shared_data, stem):
+    path = shared_data / "yahoo_cboe_json" / f"{stem}.json.gz"
+    (raw,) = yahoo.parse(gzip.decompress(path.read_bytes()), name=path.name, sha256="")
+    assert np.mean(raw.floats["volume_contracts"] > 0.0) > 0.9
+    assert (np.mean(raw.floats["open_interest_contracts"] > 0.0) < 0.02) == (stem in WIPED)
+    has_greeks = stem.split("_")[1] >= FIRST_WITH_GREEKS
+    assert np.isfinite(raw.floats["vendor_delta"]).any() == has_greeks
+    assert np.isfinite(raw.floats["vendor_gamma"]).any() == has_greeks
+
+
 SESSIONS = {
     "AAPL_2026-07-14T155322": (date(2026, 7, 14), 2),
     "AAPL_2026-07-15T041301": (date(2026, 7, 14), 0),

@@ -36,6 +36,9 @@ renamed as (
         spot_source,
         venue_forward,
 
+        -- completeness
+        is_partial,
+
         -- as printed by the vendor
         vendor_implied_vol,
         vendor_delta,

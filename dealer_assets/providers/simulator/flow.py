@@ -68,15 +68,6 @@ class Flow:
     volume: Floats
     phase: Floats
 
-    def volume_by(self, done: Floats) -> Floats:
-        """Return volume so far, given the share of the session's activity done, shape (n,)."""
-        return np.minimum(np.floor(self.volume * done + self.phase), self.volume)
-
-    def last_trade_share(self, volume: Floats) -> Floats:
-        """Return the share of activity at which `volume` was reached, NaN where it is 0."""
-        share = (volume - self.phase) / np.where(volume > 0.0, self.volume, np.nan)
-        return np.maximum(share, 0.0)
-
 
 @lru_cache(maxsize=24)
 def session_flow(seed: int, symbol: str, *, day: date, density: float) -> Flow:

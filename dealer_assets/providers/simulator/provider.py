@@ -1,44 +1,50 @@
 """The simulator as a provider: snapshots of the embedded market, and the instants worth asking for.
 
-Belongs here: instants in, rows out. Does not belong here: how the market moves (`market`), what is
-listed (`listing`), held (`flow`) and quoted (`quotes`). There is no payload, so `source_sha256` is
-the hash of the source's name, which determines every row.
+Belongs here: instants and sessions in, rows out. Does not belong here: how the market moves
+(`market`), what is listed (`listing`), held (`flow`), quoted (`quotes`) and traded (`tape`), or
+columns (`chain_rows`, `tape_rows`). There is no payload, so `source_sha256` is the hash of the
+source's name, which determines every row.
 """
 
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dealer_assets import tables
 from dealer_assets.domain import sessions
 from dealer_assets.domain.rates import SIMPLE_UP_TO_YEARS, RateCurve, curve_from_par
-from dealer_assets.errors import BadInputError, NoDataError
-from dealer_assets.providers.base import ChainProvider, ChainSnapshot
-from dealer_assets.providers.simulator import market
-from dealer_assets.providers.simulator.flow import Flow, session_flow
-from dealer_assets.providers.simulator.listing import DEFAULT_DENSITY, Floats, Ints, session_listing
+from dealer_assets.errors import BadInputError
+from dealer_assets.providers.base import ChainSnapshot, Finding, Keep, Provider, Records
+from dealer_assets.providers.simulator.chain_rows import chain_rows
+from dealer_assets.providers.simulator.listing import DEFAULT_DENSITY, Ints
+from dealer_assets.providers.simulator.market_day import MarketDay, market_day, open_minute
+from dealer_assets.providers.simulator.prints import Prints
 from dealer_assets.providers.simulator.profiles import profile_of
-from dealer_assets.providers.simulator.quotes import (
-    Session,
-    displayed_quotes,
-    fair_values,
-    trade_prices,
-    vendor_greeks,
+from dealer_assets.providers.simulator.tape import contract_prints, session_prints
+from dealer_assets.providers.simulator.tape_quotes import quotes_table
+from dealer_assets.providers.simulator.tape_rows import (
+    FEED_LATENCY,
+    Source,
+    bars_table,
+    index_table,
+    listing_table,
+    open_interest_table,
+    trades_table,
 )
 from dealer_assets.underlyings import Underlying, underlying as registry_entry
-
-FEED_LATENCY = timedelta(seconds=1)
-"""Declared: a simulated quote can be read this long after its instant."""
 
 _ONE_MINUTE = timedelta(minutes=1)
 _MAX_DENSITY = 2.0
 
 
-class SimulatorProvider(ChainProvider):
+class SimulatorProvider(Provider):
     """A market that exists only here: any session from 2012 to 2035, the same for everyone.
 
     A snapshot is a pure function of seed, density, underlying and minute: no state, no clock.
@@ -58,7 +64,11 @@ class SimulatorProvider(ChainProvider):
     """
 
     name = "simulator"
+    capabilities = frozenset(
+        {"chain", "listing", "trades", "quotes", "bars", "open_interest", "index_values"}
+    )
     can_replay = True
+    gives_whole_sessions = True
 
     def __init__(self, *, seed: int = 7, density: float = DEFAULT_DENSITY) -> None:
         if not 0.0 < density <= _MAX_DENSITY:
@@ -68,6 +78,10 @@ class SimulatorProvider(ChainProvider):
             )
         self.seed = seed
         self.density = density
+
+    def serves(self, underlying: Underlying) -> bool:
+        """Every underlying has a simulated market."""
+        return True
 
     def rate_curve(self, day: date) -> RateCurve:
         """Return the flat curve that simulated US chains are discounted with."""
@@ -100,37 +114,155 @@ class SimulatorProvider(ChainProvider):
         BadInputError
             When the instant has no time zone.
         """
-        event_at, day = _open_minute(underlying, at)
-        listing = session_listing(self.seed, underlying.symbol, day=day, density=self.density)
-        opened = sessions.session_open(underlying.calendar, day)
-        session = Session(
-            seed=self.seed,
-            symbol=underlying.symbol,
-            profile=profile_of(underlying),
-            listing=listing,
-            path=market.day_path(self.seed, underlying.symbol, day),
-            open_us=int(opened.timestamp()) * 1_000_000,
-        )
-        flow = session_flow(self.seed, underlying.symbol, day=day, density=self.density)
-        minute = (event_at - opened) // _ONE_MINUTE
+        event_at, session_date = open_minute(underlying, at)
+        day = self._day(underlying, session_date)
+        minute = (event_at - day.opened) // _ONE_MINUTE
         known_at = event_at + FEED_LATENCY
-        stamps = {"session_date": day, "event_at": event_at, "known_at": known_at}
-        rows = _rows(underlying, session, flow=flow, minute=minute, stamps=stamps)
-        name = self._source_name(underlying, event_at)
+        stamps = {"session_date": session_date, "event_at": event_at, "known_at": known_at}
+        name = self._source_name(f"{underlying.symbol} {event_at:%Y-%m-%dT%H:%MZ}")
         return ChainSnapshot(
             underlying=underlying.symbol,
-            session_date=day,
+            session_date=session_date,
             event_at=event_at,
             known_at=known_at,
             provider=self.name,
             source_name=name,
             source_sha256=hashlib.sha256(name.encode()).hexdigest(),
-            rows=rows,
+            rows=chain_rows(day, minute, stamps=stamps),
         )
 
-    def _source_name(self, underlying: Underlying, event_at: datetime) -> str:
-        name = f"simulator {underlying.symbol} {event_at:%Y-%m-%dT%H:%MZ} seed={self.seed}"
+    def listing(
+        self, underlying: Underlying, *, session_date: date, keep: Keep | None = None
+    ) -> Records:
+        """Return the contracts listed in a session."""
+        source = self._source("listing", underlying, session_date)
+        rows = listing_table(self._day(underlying, session_date), source=source)
+        return self._records(tables.LISTED_CONTRACTS, rows, source)
+
+    def open_interest(self, underlying: Underlying, *, session_date: date) -> Records:
+        """Return the open interest a session opens with, readable from the open."""
+        source = self._source("open_interest", underlying, session_date)
+        rows = open_interest_table(self._day(underlying, session_date), source=source)
+        return self._records(tables.OPEN_INTEREST, rows, source)
+
+    def index_values(
+        self, underlying: Underlying, *, session_date: date, keep: Keep | None = None
+    ) -> Records:
+        """Return the underlying's price, minute by minute from the open to the close."""
+        source = self._source("index_values", underlying, session_date)
+        rows = index_table(self._day(underlying, session_date), source=source)
+        return self._records(tables.INDEX_VALUES, rows, source)
+
+    def trades(
+        self,
+        underlying: Underlying,
+        *,
+        session_date: date,
+        symbols: Sequence[str] | None = None,
+        keep: Keep | None = None,
+    ) -> Records:
+        """Return every print of a session, cancelled ones and their cancels included.
+
+        Prices are in USD, of coins in the coin, as `price_currency` says.
+        """
+        source = self._source("trades", underlying, session_date, symbols)
+        day = self._day(underlying, session_date)
+        prints, findings = self._prints(day, symbols)
+        rows = _only(trades_table(day, prints, source=source), symbols)
+        return self._records(tables.OPTION_TRADES, rows, source, findings)
+
+    def quotes(
+        self,
+        underlying: Underlying,
+        *,
+        session_date: date,
+        symbols: Sequence[str],
+        keep: Keep | None = None,
+    ) -> Records:
+        """Return the quote changes of chosen contracts, minute by minute and some in between."""
+        source = self._source("quotes", underlying, session_date, symbols)
+        day = self._day(underlying, session_date)
+        index, findings = _listed(day, symbols)
+        rows = quotes_table(day, index, source=source)
+        return self._records(tables.OPTION_QUOTES, rows, source, findings)
+
+    def bars(
+        self,
+        underlying: Underlying,
+        *,
+        session_date: date,
+        symbols: Sequence[str] | None = None,
+        interval: Literal["minute", "day"] = "minute",
+        keep: Keep | None = None,
+    ) -> Records:
+        """Return bars of the prints that count, in USD."""
+        source = self._source(f"{interval}_bars", underlying, session_date, symbols)
+        day = self._day(underlying, session_date)
+        prints, findings = self._prints(day, symbols)
+        rows = bars_table(day, prints, interval=interval, source=source)
+        return self._records(tables.OPTION_BARS, _only(rows, symbols), source, findings)
+
+    def _day(self, underlying: Underlying, session_date: date) -> MarketDay:
+        return market_day(self.seed, underlying.symbol, day=session_date, density=self.density)
+
+    def _prints(
+        self, day: MarketDay, symbols: Sequence[str] | None
+    ) -> tuple[Prints, tuple[Finding, ...]]:
+        """Return prints of chosen contracts; of all where they are numbered across contracts."""
+        index, findings = _listed(day, symbols or ())
+        if symbols is None or day.entry.calendar == "24/7":
+            symbol = day.entry.symbol
+            return session_prints(self.seed, symbol, day=day.day, density=self.density), findings
+        return contract_prints(day, index), findings
+
+    def _records(
+        self, table: tables.Table, rows: pa.Table, source: Source, findings: Sequence[Finding] = ()
+    ) -> Records:
+        return Records(
+            table=table,
+            rows=rows,
+            provider=self.name,
+            source_name=source.name,
+            source_sha256=hashlib.sha256(source.name.encode()).hexdigest(),
+            findings=tuple(findings),
+        )
+
+    def _source(
+        self,
+        what: str,
+        underlying: Underlying,
+        session_date: date,
+        symbols: Sequence[str] | None = None,
+    ) -> Source:
+        name = self._source_name(f"{what} {underlying.symbol} {session_date}")
+        if symbols is not None:
+            which = hashlib.sha256(",".join(sorted(symbols)).encode()).hexdigest()[:12]
+            name += f" contracts={which}"
+        return Source(self.name, name)
+
+    def _source_name(self, what: str) -> str:
+        name = f"simulator {what} seed={self.seed}"
         return name if self.density == DEFAULT_DENSITY else f"{name} density={self.density:g}"
+
+
+def _listed(day: MarketDay, symbols: Sequence[str]) -> tuple[Ints, tuple[Finding, ...]]:
+    """Find symbols in a session's listing; those that are not there are a finding."""
+    place = {name: i for i, name in enumerate(day.session.listing.columns["symbol"].to_pylist())}
+    missing = sorted({name for name in symbols if name not in place})
+    index = np.array(sorted({place[name] for name in symbols if name in place}), np.int64)
+    if not missing:
+        return index, ()
+    text = (
+        f"{len(missing)} of {len(set(symbols))} contracts asked for are not listed on {day.day}, "
+        f"{missing[0]} among them: nothing was returned for them"
+    )
+    return index, (Finding("symbols_not_listed", text),)
+
+
+def _only(rows: pa.Table, symbols: Sequence[str] | None) -> pa.Table:
+    if symbols is None:
+        return rows
+    return rows.filter(pc.is_in(rows["symbol"], pa.array(symbols, pa.string())))
 
 
 def snapshot_times(
@@ -166,104 +298,3 @@ def snapshot_times(
         )
     steps = [minutes * (i + 1) // per_session for i in range(per_session)]
     return [opened + step * _ONE_MINUTE for step in steps]
-
-
-def _open_minute(underlying: Underlying, at: datetime) -> tuple[datetime, date]:
-    """Floor an instant to its minute, and refuse it when nothing quotes then."""
-    if at.tzinfo is None:
-        raise BadInputError(f"expected an instant with a time zone, found {at.isoformat()}")
-    instant = at.astimezone(UTC).replace(second=0, microsecond=0)
-    if not market.FIRST <= instant.date() <= market.LAST:
-        raise NoDataError(
-            f"the simulated market exists from {market.FIRST} to {market.LAST}, "
-            f"found {instant:%Y-%m-%d}: ask for a session in between"
-        )
-    calendar = underlying.calendar
-    day = sessions.session_of(calendar, instant)
-    if not sessions.is_open(calendar, instant) or day < market.FIRST:
-        following = sessions.next_session(calendar, day)
-        spans = " or ".join(
-            f"{sessions.session_open(calendar, d):%Y-%m-%d %H:%M} to "
-            f"{sessions.quotes_end(calendar, d):%H:%M} UTC"
-            for d in (day, following)
-        )
-        raise NoDataError(
-            f"{underlying.symbol} options do not quote at {instant:%Y-%m-%d %H:%M} UTC: "
-            f"ask for an instant in a session, {spans}"
-        )
-    return instant, day
-
-
-def _rows(
-    underlying: Underlying,
-    session: Session,
-    *,
-    flow: Flow,
-    minute: int,
-    stamps: dict[str, date],
-) -> pa.Table:
-    listing = session.listing
-    n = listing.strike.size
-    at = session.live_minute(minute)
-    fair = fair_values(session, np.arange(n), minute=at)
-    bid, ask, bid_size, ask_size = displayed_quotes(
-        session, minute=minute, fair=fair, open_interest=flow.open_interest
-    )
-    volume, last_price, last_trade_us = _trades(underlying, session, flow=flow, minute=minute)
-    is_deribit = underlying.kind == "crypto"
-    vol, delta, gamma = vendor_greeks(fair, is_call=listing.is_call, is_deribit=is_deribit)
-    floats: dict[str, Floats] = {
-        "bid": bid,
-        "ask": ask,
-        "bid_size_contracts": bid_size,
-        "ask_size_contracts": ask_size,
-        "last_price": last_price,
-        "volume_contracts": volume,
-        "open_interest_contracts": flow.open_interest,
-        "venue_forward": np.round(fair.forward, 2) if is_deribit else np.full(n, np.nan),
-        "vendor_implied_vol": vol,
-        "vendor_delta": delta,
-        "vendor_gamma": gamma,
-    }
-    spot = float(session.path.spot[min(minute, session.path.minutes)])
-    constants = stamps | {"provider": "simulator", "spot": spot, "spot_source": "simulated"}
-    schema = tables.CHAIN_SNAPSHOTS.schema
-    columns = dict(listing.columns)
-    columns |= {name: pa.array(values, mask=np.isnan(values)) for name, values in floats.items()}
-    columns |= {
-        name: pa.repeat(pa.scalar(value, schema.field(name).type), n)
-        for name, value in constants.items()
-    }
-    traded = pa.array(last_trade_us, mask=volume <= 0.0)
-    columns["last_trade_at"] = traded.cast(schema.field("last_trade_at").type)
-    return pa.table([columns[name] for name in schema.names], schema=schema)
-
-
-def _trades(
-    underlying: Underlying, session: Session, *, flow: Flow, minute: int
-) -> tuple[Floats, Floats, Ints]:
-    """Volume so far, last price (NaN without one) and its instant in microseconds (0 without)."""
-    listing, path = session.listing, session.path
-    clock = market.activity_clock(underlying.calendar, path.minutes)
-    # a series does its whole volume by its expiry, or by the last minute that can be asked for:
-    # around the clock that is the one before the next day's first
-    last_minute = path.minutes - (underlying.calendar == "24/7")
-    ends = np.clip((listing.expires_us - session.open_us) // 60_000_000, 0, last_minute)
-    at_end = np.where(ends > 0, clock[ends], 1.0)[listing.slice_id]
-    done = clock[np.minimum(session.live_minute(minute), path.minutes)] / at_end
-    volume = flow.volume_by(np.minimum(done, 1.0))
-
-    traded = np.flatnonzero(volume > 0.0)
-    share = flow.last_trade_share(volume)[traded] * at_end[traded]
-    when = np.interp(share, clock, np.arange(path.minutes + 1, dtype=np.float64))
-    when = np.minimum(when, session.live_minute(minute)[traded])
-    last_price = np.full(volume.size, np.nan)
-    last_price[traded] = trade_prices(
-        session,
-        traded,
-        minute=when.astype(np.int64),
-        open_interest=flow.open_interest[traded],
-    )
-    last_trade_us = np.zeros(volume.size, np.int64)
-    last_trade_us[traded] = session.open_us + (when * 60.0).astype(np.int64) * 1_000_000
-    return volume, last_price, last_trade_us

@@ -245,14 +245,22 @@ def displayed_quotes(
             fair=fair_values(session, stale, minute=then),
             open_interest=open_interest[stale],
         )
-    key = stream_key(session.seed, "size", session.symbol)
-    depth = 12.0 * (1.0 + np.log10(1.0 + open_interest))
-    bid_size = np.ceil(depth * np.exp(0.8 * normal(key, address)))
-    ask_size = np.ceil(depth * np.exp(0.8 * normal(key + 1, address)))
+    bid_size, ask_size = quote_sizes(session, everything, minute=at, open_interest=open_interest)
     bid_size = np.where(bid > 0.0, bid_size, 0.0)
     quotes = np.stack([bid, ask, bid_size, ask_size])
     quotes[:, fate < MISSING_SHARE] = np.nan
     return quotes[0], quotes[1], quotes[2], quotes[3]
+
+
+def quote_sizes(
+    session: Session, index: Ints, *, minute: Ints, open_interest: Floats
+) -> tuple[Floats, Floats]:
+    """Return the sizes at bid and ask of contracts at a minute, whole and positive, shape (k,)."""
+    address = combine(session.listing.contract_id[index], minute + session.open_us // 60_000_000)
+    key = stream_key(session.seed, "size", session.symbol)
+    depth = 12.0 * (1.0 + np.log10(1.0 + open_interest))
+    bid_size = np.ceil(depth * np.exp(0.8 * normal(key, address)))
+    return bid_size, np.ceil(depth * np.exp(0.8 * normal(key + 1, address)))
 
 
 def trade_prices(session: Session, index: Ints, *, minute: Ints, open_interest: Floats) -> Floats:
@@ -262,9 +270,13 @@ def trade_prices(session: Session, index: Ints, *, minute: Ints, open_interest: 
     """
     fair = fair_values(session, index, minute=minute)
     bid, ask = bid_ask(session, index, minute=minute, fair=fair, open_interest=open_interest)
+    return np.where(is_lifted(session, index, minute=minute) | (bid <= 0.0), ask, bid)
+
+
+def is_lifted(session: Session, index: Ints, *, minute: Ints) -> Bools:
+    """Tell whether the last trade of a contract's minute is a buyer's, shape (k,)."""
     address = combine(session.listing.contract_id[index], minute + session.open_us // 60_000_000)
-    lifts = uniform(stream_key(session.seed, "side", session.symbol), address) < 0.5
-    return np.where(lifts | (bid <= 0.0), ask, bid)
+    return uniform(stream_key(session.seed, "side", session.symbol), address) < 0.5
 
 
 def vendor_greeks(fair: Fair, *, is_call: Bools, is_deribit: bool) -> tuple[Floats, Floats, Floats]:

@@ -1,0 +1,1 @@
+"""Polygon's (Massive's) REST interface: chains, listings, trades, quotes, bars, index values."""
