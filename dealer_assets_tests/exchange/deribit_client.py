@@ -97,7 +97,7 @@ class Session:
 
     async def frame(self, wanted: Callable[[Body], bool]) -> Body:
         """Return the next frame of a kind; fails when the connection ends first."""
-        async with asyncio.timeout(10.0):
+        async with asyncio.timeout(40.0):
             while True:
                 message = await self.ws.receive()
                 assert message.type is aiohttp.WSMsgType.TEXT, f"{message}, after {self.frames}"
@@ -136,7 +136,7 @@ class Session:
 
     async def closed(self) -> int | None:
         """Read until the connection ends; returns its close code (None or 1006: none was sent)."""
-        async with asyncio.timeout(10.0):
+        async with asyncio.timeout(40.0):
             while True:
                 message = await self.ws.receive()
                 if message.type is not aiohttp.WSMsgType.TEXT:
