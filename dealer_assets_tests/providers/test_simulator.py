@@ -16,7 +16,7 @@ from dealer_assets.domain import sessions
 from dealer_assets.domain.coverage import coverage_of
 from dealer_assets.domain.instruments import Contract, parse_deribit, parse_osi
 from dealer_assets.errors import BadInputError, NoDataError
-from dealer_assets.providers.simulator.provider import SimulatorProvider, snapshot_times
+from dealer_assets.providers.simulator.provider import SimulatorProvider
 from dealer_assets.underlyings import REGISTRY, underlying
 
 SPX, SPY, BTC = underlying("SPX"), underlying("SPY"), underlying("BTC")
@@ -239,17 +239,21 @@ def test_bitcoin_trades_on_sunday_and_flows_over_midnight():
 
 
 def test_snapshot_times_are_spread_and_end_with_the_close_snapshot():
-    times = snapshot_times(SPX, date(2026, 11, 27), per_session=3)
+    times = sessions.instants_of(SPX.calendar, date(2026, 11, 27), count=3)
     assert times == [utc("2026-11-27", 15, 45), utc("2026-11-27", 17), utc("2026-11-27", 18, 15)]
-    assert snapshot_times(SPX, date(2026, 11, 18), per_session=1) == [utc("2026-11-18", 21, 15)]
-    assert snapshot_times(BTC, date(2026, 11, 22), per_session=2)[-1] == utc("2026-11-22", 23, 59)
-    everything = snapshot_times(SPX, date(2026, 11, 18), per_session=405)
+    assert sessions.instants_of(SPX.calendar, date(2026, 11, 18), count=1) == [
+        utc("2026-11-18", 21, 15)
+    ]
+    assert sessions.instants_of(BTC.calendar, date(2026, 11, 22), count=2)[-1] == utc(
+        "2026-11-22", 23, 59
+    )
+    everything = sessions.instants_of(SPX.calendar, date(2026, 11, 18), count=405)
     assert len(set(everything)) == 405
     for bad in (0, 406):
         with pytest.raises(BadInputError, match="1 to 405"):
-            snapshot_times(SPX, date(2026, 11, 18), per_session=bad)
+            sessions.instants_of(SPX.calendar, date(2026, 11, 18), count=bad)
     with pytest.raises(BadInputError, match="no session"):
-        snapshot_times(SPX, date(2026, 11, 26), per_session=1)
+        sessions.instants_of(SPX.calendar, date(2026, 11, 26), count=1)
 
 
 # --- listing ------------------------------------------------------------------------------------
@@ -284,7 +288,7 @@ def test_contracts_stay_listed_until_they_expire(symbol, seed, day):
     for _ in range(8):
         following = sessions.next_session(asset.calendar, day)
         today, tomorrow = (
-            provider.snapshot(asset, at=snapshot_times(asset, d, per_session=1)[0]).rows
+            provider.snapshot(asset, at=sessions.instants_of(asset.calendar, d, count=1)[0]).rows
             for d in (day, following)
         )
         expiry, root = column(today, "expiry_date"), column(today, "root")

@@ -12,7 +12,7 @@ from dealer_assets.domain import sessions
 from dealer_assets.domain.pricing.black import black_price
 from dealer_assets.providers.simulator import market
 from dealer_assets.providers.simulator.profiles import profile_of
-from dealer_assets.providers.simulator.provider import SimulatorProvider, snapshot_times
+from dealer_assets.providers.simulator.provider import SimulatorProvider
 from dealer_assets.providers.simulator.surface import atm_variance, fair_vols, total_variance
 from dealer_assets.underlyings import REGISTRY, underlying
 
@@ -222,7 +222,7 @@ def test_vol_reverts_and_moves_against_spot():
 def test_volume_grows_from_nothing_in_whole_contracts(asset):
     day = date(2026, 11, 18)
     opened = sessions.session_open(asset.calendar, day)
-    times = [opened, *snapshot_times(asset, day, per_session=6)]
+    times = [opened, *sessions.instants_of(asset.calendar, day, count=6)]
     volumes = [column(rows_at(asset, at), "volume_contracts") for at in times]
     assert volumes[0].sum() == 0.0
     for earlier, later in pairwise(volumes):
@@ -251,7 +251,7 @@ def test_open_interest_changes_by_no_more_than_was_traded(asset):
     day, moved = date(2026, 11, 17), 0
     for _ in range(4):
         following = sessions.next_session(asset.calendar, day)
-        today = rows_at(asset, snapshot_times(asset, day, per_session=1)[0])
+        today = rows_at(asset, sessions.instants_of(asset.calendar, day, count=1)[0])
         tomorrow = by_symbol(
             rows_at(asset, sessions.session_open(asset.calendar, following)),
             "open_interest_contracts",
@@ -304,7 +304,7 @@ def test_naive_gamma_changes_sign_within_the_profile_on_most_sessions(asset):
     day, crossed, positive = date(2026, 10, 20), 0, 0
     for _ in range(20):
         day = sessions.next_session(asset.calendar, day)
-        rows = rows_at(asset, snapshot_times(asset, day, per_session=2)[0])
+        rows = rows_at(asset, sessions.instants_of(asset.calendar, day, count=2)[0])
         spot = rows["spot"][0].as_py()
         profile = naive_gamma_profile(rows, spot * np.linspace(0.85, 1.15, 31))
         crossed += bool(profile.min() < 0.0 < profile.max())

@@ -1,4 +1,4 @@
-"""The simulator as a provider: snapshots of the embedded market, and the instants worth asking for.
+"""The simulator as a provider: snapshots and the tape of the embedded market.
 
 Belongs here: instants and sessions in, rows out. Does not belong here: how the market moves
 (`market`), what is listed (`listing`), held (`flow`), quoted (`quotes`) and traded (`tape`), or
@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dealer_assets import tables
-from dealer_assets.domain import sessions
 from dealer_assets.domain.rates import SIMPLE_UP_TO_YEARS, RateCurve, curve_from_par
 from dealer_assets.errors import BadInputError
 from dealer_assets.providers.base import ChainSnapshot, Finding, Keep, Provider, Records
@@ -263,38 +262,3 @@ def _only(rows: pa.Table, symbols: Sequence[str] | None) -> pa.Table:
     if symbols is None:
         return rows
     return rows.filter(pc.is_in(rows["symbol"], pa.array(symbols, pa.string())))
-
-
-def snapshot_times(
-    underlying: Underlying, session_date: date, *, per_session: int
-) -> list[datetime]:
-    """Return instants spread evenly over a session, the last its final quoted minute.
-
-    Parameters
-    ----------
-    underlying : Underlying
-        Registry entry.
-    session_date : datetime.date
-        A session of its calendar.
-    per_session : int
-        How many; 1 gives the close snapshot alone.
-
-    Returns
-    -------
-    list of datetime.datetime
-        UTC, ascending, whole minutes.
-
-    Raises
-    ------
-    BadInputError
-        When the day is no session, or has fewer minutes than instants wanted.
-    """
-    opened = sessions.session_open(underlying.calendar, session_date)
-    minutes = (sessions.quotes_end(underlying.calendar, session_date) - opened) // _ONE_MINUTE
-    if not 1 <= per_session <= minutes:
-        raise BadInputError(
-            f"expected 1 to {minutes} snapshots in the session {session_date} of "
-            f"{underlying.symbol}, found {per_session}"
-        )
-    steps = [minutes * (i + 1) // per_session for i in range(per_session)]
-    return [opened + step * _ONE_MINUTE for step in steps]
