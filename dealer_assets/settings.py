@@ -125,6 +125,73 @@ class Settings(BaseSettings):
     reconstructed_snapshots: int = Field(
         default=7, ge=1, description="Snapshots that a past session is put together to, from tape."
     )
+    polygon_ws_url: str = Field(
+        default="wss://socket.polygon.io",
+        description="WebSocket host: wss://socket.polygon.io, wss://delayed.polygon.io, ...",
+    )
+    deribit_ws_url: str = Field(
+        default="wss://www.deribit.com/ws/api/v2", description="Deribit's WebSocket."
+    )
+    deribit_client_id: SecretStr | None = Field(
+        default=None, description="Deribit API key; without one everything needed still works."
+    )
+    deribit_client_secret: SecretStr | None = Field(
+        default=None, description="Secret of the Deribit API key."
+    )
+    stream_feed: Literal["auto", "simulator", "polygon", "deribit"] = Field(
+        default="auto",
+        description=(
+            "Where the streaming process listens: auto follows DEALER_PROVIDER (polygon or the "
+            "simulator; crypto at Deribit)."
+        ),
+    )
+    stream_quoted_contracts: int = Field(
+        default=1000, ge=0, le=1000, description="Contracts whose quotes are subscribed at a time."
+    )
+    stream_deribit_tickers: int = Field(
+        default=100,
+        ge=0,
+        description="Deribit options, by open interest, whose ticker is followed.",
+    )
+    stream_zero_dte_strikes: int = Field(
+        default=3, ge=0, description="0DTE strikes watched on each side of the money."
+    )
+    stream_price_seconds: int = Field(
+        default=60, ge=1, description="How often the whole chain is priced anew."
+    )
+    stream_strike_seconds: int = Field(
+        default=300, ge=1, description="How often positions by contract are stored."
+    )
+    stream_rows_per_part: int = Field(
+        default=5000, ge=1, description="Rows after which a part of a live table is closed."
+    )
+    stream_seconds_per_part: int = Field(
+        default=60, ge=1, description="Seconds after which a part of a live table is closed."
+    )
+    stream_inbox_mb: int = Field(
+        default=256, ge=1, description="Frames that may wait before quotes are conflated [MB]."
+    )
+    stream_record: bool = Field(
+        default=False, description="Keep every frame of the live process, for replays."
+    )
+    stream_host: str = Field(
+        default="127.0.0.1",
+        description="Address of the live API; others than loopback need a token.",
+    )
+    stream_port: int = Field(default=8777, ge=0, le=65535, description="Port of the live API.")
+    stream_token: SecretStr | None = Field(
+        default=None, description="Token that clients of the live API must bring; see stream_host."
+    )
+    stream_origins: str = Field(
+        default="", description="Web origins, comma-separated, that may read the live API."
+    )
+    stream_interval_ms: int = Field(
+        default=250, ge=0, description="How often the live API's stream sends by default [ms]."
+    )
+    dagster_url: str | None = Field(
+        default=None,
+        description="Dagster's web server, for reports of live parts; empty: a sensor finds them.",
+    )
     underlyings: str = Field(
         default="SPX,SPY,BTC",
         description="Lanes of the asset graph, comma-separated registry symbols.",
@@ -174,6 +241,11 @@ class Settings(BaseSettings):
         if self.cache_uri is None:
             return str(self.data / "cache")
         return self.cache_uri if "://" in self.cache_uri else str(PROJECT / self.cache_uri)
+
+    @property
+    def stream_root(self) -> Path:
+        """Folder of the streaming process's journal and of recordings."""
+        return self.data / "stream"
 
     @property
     def warehouse(self) -> Path:

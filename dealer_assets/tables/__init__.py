@@ -56,6 +56,17 @@ from dealer_assets.tables.history import (
     DAILY_HISTORY as DAILY_HISTORY,
     VOLUME_DELTAS as VOLUME_DELTAS,
 )
+from dealer_assets.tables.live import (
+    FEED_GAPS as FEED_GAPS,
+    FEED_REJECTS as FEED_REJECTS,
+    LIVE_CONTRACT_FLOW as LIVE_CONTRACT_FLOW,
+    LIVE_FLOW as LIVE_FLOW,
+    LIVE_GAMMA as LIVE_GAMMA,
+    LIVE_STRIKES as LIVE_STRIKES,
+    LIVE_TABLES as LIVE_TABLES,
+    LIVE_TRADES as LIVE_TRADES,
+    STREAM_HEARTBEATS as STREAM_HEARTBEATS,
+)
 from dealer_assets.tables.positions import (
     ACCOUNT_VOLUME as ACCOUNT_VOLUME,
     BLOCK_TRADES as BLOCK_TRADES,
@@ -108,6 +119,7 @@ TABLES: tuple[Table, ...] = (
     SCENARIO_GRID,
     VOLUME_DELTAS,
     DAILY_HISTORY,
+    *LIVE_TABLES,
 )
 
 

@@ -15,9 +15,10 @@ from dealer_assets.light_arrow import settle_pandas_lookup
 
 settle_pandas_lookup()  # every user of tables is about to make arrays
 
-PartKind = Literal["snapshot", "session", "source", "batch"]
+PartKind = Literal["snapshot", "session", "source", "batch", "stream"]
 """How a partition is cut into parts: one per snapshot instant, one per session, one per source of
-a snapshot, one per batch (a file's or a request's rows of many instants)."""
+a snapshot, one per batch (a file's or a request's rows of many instants), one per run of rows of
+the streaming process."""
 
 INSTANT = pa.timestamp("us", tz="UTC")
 
@@ -68,7 +69,7 @@ class Table:
         What one row is.
     key : tuple of str
         Columns that identify a row; parts are sorted by them.
-    part : {"snapshot", "session", "source", "batch"}
+    part : {"snapshot", "session", "source", "batch", "stream"}
         How a partition is cut into files.
     columns : tuple of Column
         In stored order.
