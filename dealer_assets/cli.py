@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dealer_assets import cli_vendors
+from dealer_assets import cli_streaming, cli_vendors
 from dealer_assets.console import (
     QUARANTINED,
     REFUSED,
@@ -301,6 +301,7 @@ def demo(
         raise typer.Exit(REFUSED)
 
 
+cli_streaming.register(app)
 cli_vendors.register(app)
 
 

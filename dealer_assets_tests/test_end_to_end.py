@@ -38,7 +38,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DEALER_DATA_DIR", str(folder))
         patch.setenv("DAGSTER_HOME", str(folder / "dagster"))
-        patch.setenv("DEALER_SIMULATOR_DENSITY", "0.2")
+        patch.setenv("DEALER_SIMULATOR_DENSITY", "0.05")
         patch.setenv("DEALER_PROVIDER", "simulator")
         settings.cache_clear()
         runs = [*run_partitions(["SPX", "SPY"], [SESSION]), *run_partitions(["BTC"], [SATURDAY])]

@@ -1,42 +1,43 @@
 """Kill any process at any point, run anything twice or at once: same bytes."""
 
-import os
+from __future__ import annotations
+
 import random
-import signal
-import subprocess
 import sys
 import time
 from dataclasses import replace
 from datetime import date
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parents[1]
+from dealer_assets_tests import forked
+
 BACKFILL = ("backfill", "--underlying", "SPX", "--from", "2023-05-01", "--to", "2023-05-31")
 KILLS = 4
 
 
-def start(data: Path, *arguments: object) -> subprocess.Popen[bytes]:
+def dealer(*arguments: str) -> None:
+    """Run the command; in a process of its own."""
+    from dealer_assets.cli import main
+
+    sys.argv = ["dealer", *arguments]
+    main()
+
+
+def start(data: Path, *arguments: object) -> ForkServerProcess:
     environment = {
-        **os.environ,
         "DEALER_DATA_DIR": str(data),
         "DAGSTER_HOME": str(data / "dagster"),
         "DEALER_UNDERLYINGS": "SPX",
     }
-    command = [sys.executable, "-m", "dealer_assets.cli", *map(str, arguments)]
-    return subprocess.Popen(
-        command,
-        cwd=PROJECT,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+    said = data / "said.txt"
+    return forked.start(dealer, *map(str, arguments), environment=environment, output=said)
 
 
-def finish(process: subprocess.Popen[bytes]) -> None:
-    _, said = process.communicate(timeout=240)
-    assert process.returncode == 0, said.decode()
+def finish(process: ForkServerProcess, data: Path) -> None:
+    forked.finish(process, data / "said.txt")
 
 
 def parts(data: Path) -> dict[str, bytes]:
@@ -64,8 +65,8 @@ def files(made_up_chain, tmp_path_factory: pytest.TempPathFactory) -> list[Path]
 @pytest.fixture(scope="module")
 def undisturbed(files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     data = tmp_path_factory.mktemp("undisturbed")
-    finish(start(data, "import", *files))
-    finish(start(data, *BACKFILL, "--no-marts"))
+    finish(start(data, "import", *files), data)
+    finish(start(data, *BACKFILL, "--no-marts"), data)
     found = parts(data)
     assert len({name.split("/")[0] for name in found if "_schema" not in name}) == 17
     return found
@@ -76,13 +77,12 @@ def test_killed_runs_repeated_give_the_same_bytes(
     files: list[Path], undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
     chance = random.Random(20230519)
-    for arguments, longest in ((("import", *files), 1.5), ((*BACKFILL, "--no-marts"), 6.0)):
+    for arguments, longest in ((("import", *files), 1.0), ((*BACKFILL, "--no-marts"), 5.0)):
         for _ in range(KILLS):
             process = start(tmp_path, *arguments)
-            time.sleep(chance.uniform(0.3, longest))
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-        finish(start(tmp_path, *arguments))
+            time.sleep(chance.uniform(0.1, longest))
+            forked.kill(process)
+        finish(start(tmp_path, *arguments), tmp_path)
     assert parts(tmp_path) == undisturbed
 
 
@@ -92,8 +92,8 @@ def test_overlapping_runs_neither_lose_nor_double(
 ) -> None:
     both = [start(tmp_path, "import", *files), start(tmp_path, "import", *reversed(files))]
     for process in both:
-        finish(process)
+        finish(process, tmp_path)
     both = [start(tmp_path, *BACKFILL, "--no-marts", "--rebuild") for _ in range(2)]
     for process in both:
-        finish(process)
+        finish(process, tmp_path)
     assert parts(tmp_path) == undisturbed

@@ -176,9 +176,13 @@ class Decoded:
         `Listing.add` and decodes the same frames again, so that no trade is lost.
     messages : int
         Messages seen, statuses and rejected ones included.
+    passed_over : int
+        Of them, those that are no events by design: statuses, channels and underlyings that nobody
+        here follows.
     """
 
     events: Events
     rejects: tuple[Reject, ...] = ()
     unlisted: tuple[str, ...] = ()
     messages: int = 0
+    passed_over: int = 0

@@ -38,8 +38,11 @@ TAPE_TABLES = (
 )
 """A past session's tape, from which its chains can be put together."""
 
-MORNING_TABLES = (tables.ACCOUNT_VOLUME,)
-"""Published the morning after."""
+MORNING_TABLES = (tables.ACCOUNT_VOLUME, tables.LIVE_RECONCILIATION)
+"""Published the morning after, and what can be compared with it only then."""
+
+LIVE_COMPACTION = "live_compaction"
+"""Asset of a lane that stands for its live parts being folded; it has no table of its own."""
 
 SESSION_TABLES = (
     *INTRADAY_TABLES,
@@ -101,6 +104,19 @@ def _job(kind: str, calendar: Calendar, doc: str) -> Any:
     )
 
 
+def _compaction(calendar: Calendar) -> Any:
+    lanes = [lane.symbol for lane in lanes_of(calendar)]
+    live = [dg.AssetKey([lane, table.name]) for lane in lanes for table in tables.LIVE_TABLES]
+    return dg.define_asset_job(
+        job_name("compaction", calendar),
+        selection=dg.AssetSelection.assets(*(dg.AssetKey([ln, LIVE_COMPACTION]) for ln in lanes))
+        | dg.AssetSelection.checks_for_assets(*live),
+        executor_def=dg.in_process_executor,
+        description="Checks of a session's live tables, then their parts folded into one each.",
+        tags={"calendar": SLUGS[calendar]},
+    )
+
+
 def _freshness(keys: list[dg.AssetKey]) -> dg.AssetSelection:
     """Select the freshness checks: a sensor judges them; a backfill of 2022 is not overdue."""
     levels = [key for key in keys if key.path[-1] == tables.EXPOSURE_LEVELS.name]
@@ -109,7 +125,7 @@ def _freshness(keys: list[dg.AssetKey]) -> dg.AssetSelection:
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Four jobs per calendar: intraday, the whole session, its tape, the morning after."""
+    """Five jobs per calendar: intraday, session, tape, the morning after, live parts folded."""
     intraday = "Newest snapshot of every lane to exposures and levels."
     session = "Every table of a session, from chains to daily history."
     tape = "A past session's listing, index values, bars, trades and quotes."
@@ -123,6 +139,7 @@ def defs() -> dg.Definitions:
                 _job("session", calendar, session),
                 _job("tape", calendar, tape),
                 _job("morning", calendar, morning),
+                _compaction(calendar),
             )
         ]
     )

@@ -28,6 +28,8 @@ _MINUTES: dict[Calendar, Sequence[str]] = {
 _HOURS: dict[Calendar, Sequence[str]] = {"XNYS": ("2 10-16 * * 1-5",), "24/7": ("2 * * * *",)}
 _MORNING: dict[Calendar, str] = {"XNYS": "5 11 * * 1-5", "24/7": "5 11 * * *"}
 _END_OF_DAY: dict[Calendar, str] = {"XNYS": "35 16 * * 1-5", "24/7": "5 0 * * *"}
+# half an hour after the last quotes, and a minute: `lake/compaction.py` refuses to come earlier
+_COMPACTION: dict[Calendar, str] = {"XNYS": "46 16 * * 1-5", "24/7": "31 0 * * *"}
 
 
 def intraday_tick(
@@ -90,13 +92,15 @@ def _intraday(
     return tick
 
 
-def _end_of_day(calendar: Calendar, job: str) -> dg.ScheduleDefinition:
+def _after_close(
+    name: str, crons: dict[Calendar, str], calendar: Calendar, job: str
+) -> dg.ScheduleDefinition:
     @dg.schedule(
-        name=f"end_of_day_{SLUGS[calendar]}",
-        cron_schedule=_END_OF_DAY[calendar],
+        name=f"{name}_{SLUGS[calendar]}",
+        cron_schedule=crons[calendar],
         execution_timezone=_ZONE[calendar],
         job_name=job,
-        description=f"After the last quotes of a {calendar} session: job {job}, daily history.",
+        description=f"After the last quotes of a {calendar} session: job {job} on it.",
     )
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         return end_of_day_tick(calendar, _tick_time(context), job=job)
@@ -120,14 +124,15 @@ def _morning(calendar: Calendar, job: str) -> dg.ScheduleDefinition:
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Four schedules per calendar; all start stopped, the user turns them on in the UI."""
+    """Five schedules per calendar; all start stopped, the user turns them on in the UI."""
     schedules: list[dg.ScheduleDefinition] = []
     for calendar in calendars():
         session = job_name("session", calendar)
         schedules += [
             _intraday("every_minute", _MINUTES[calendar], calendar, job_name("intraday", calendar)),
             _intraday("every_hour", _HOURS[calendar], calendar, session),
-            _end_of_day(calendar, session),
+            _after_close("end_of_day", _END_OF_DAY, calendar, session),
+            _after_close("compaction", _COMPACTION, calendar, job_name("compaction", calendar)),
             _morning(calendar, job_name("morning", calendar)),
         ]
     return dg.Definitions(schedules=schedules)

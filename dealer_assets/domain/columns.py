@@ -7,6 +7,7 @@ that depends on a table's meaning. Null in Arrow is NaN in arrays, both ways; Na
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -44,7 +45,12 @@ def nullable(values: Floats) -> pa.Array:
 
 def words(vocabulary: Sequence[str], codes: NDArray[np.integer]) -> pa.Array:
     """Spell out codes: element i is ``vocabulary[codes[i]]``; 50 times as fast as from numpy."""
-    return pa.array(vocabulary, pa.string()).take(pa.array(codes))
+    return _vocabulary(tuple(vocabulary)).take(pa.array(codes))
+
+
+@lru_cache(256)
+def _vocabulary(words: tuple[str, ...]) -> pa.Array:
+    return pa.array(words, pa.string())
 
 
 def expired(rows: pa.Table) -> Bools:

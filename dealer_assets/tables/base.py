@@ -7,6 +7,7 @@ table.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import pyarrow as pa
@@ -85,7 +86,7 @@ class Table:
     columns: tuple[Column, ...]
     version: int = 1
 
-    @property
+    @cached_property
     def schema(self) -> pa.Schema:
         """Arrow schema in stored order."""
         return pa.schema([pa.field(c.name, c.type, nullable=c.nullable) for c in self.columns])

@@ -1,11 +1,12 @@
-"""Tables that the streaming process writes: trades with their side, live gamma, flow, its own health.
+"""Tables of the streaming process: trades with their side, live gamma, flow, its own health.
 
-Belongs here: what the tape becomes within the session. Does not belong here: tables of snapshots
-(`exposure`), or the tape as vendors keep it (`events`).
+Belongs here: what the tape becomes within the session, and how that compares with the tape as
+published afterwards. Does not belong here: tables of snapshots (`exposure`), or the tape as vendors
+keep it (`events`).
 
-Every row is numbered by the process (`stream_sequence`, per table, underlying and session, from 0,
-without holes): whoever reads can tell whether a row is missing or double. Rows of closed parts never
-change; a correction is a row of its own.
+Every row of the process is numbered by it (`stream_sequence`, per table, underlying and session,
+from 0, without holes): whoever reads can tell whether a row is missing or double. A part never
+changes; a correction is a row of its own.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dealer_assets.tables.base import CONTRACT, ID, INSTANT, Column, Table, expo
 from dealer_assets.tables.events import TAKER_SIDES
 
 LIVE_MODELS = ("naive", "session_flow")
-"""Settled open interest by the naive rule; today's flow alone, dealers opposite to customers. The two
+"""Settled open interest by the naive rule; today's flow alone, dealers opposite to customers. They
 are never mixed in one number."""
 
 TRADE_CLASSES = ("regular", "late", "multi_leg", "cancel", "outside_hours", "block", "combo")
@@ -40,6 +41,9 @@ FLOW_INTERVALS = ("second", "minute")
 TENORS = ("0dte", "other")
 SIZE_BUCKETS = ("1", "2-9", "10-99", "100+")
 GAP_STATUSES = ("open", "backfilled", "partial", "not_backfilled")
+PRINT_STATUSES = ("equal", "missing", "surplus", "both", "not_compared")
+"""Of a contract's prints: live and published ones are the same; live lacks some; live has some that
+were not published; both; no published tape is held."""
 
 _SEQUENCE = Column(
     "stream_sequence",
@@ -306,3 +310,72 @@ LIVE_TABLES = (
     STREAM_HEARTBEATS,
 )
 """All tables of the streaming process."""
+
+LIVE_RECONCILIATION = Table(
+    name="live_reconciliation",
+    doc=(
+        "Live trades held against the tape published afterwards, and against the change of open "
+        "interest by the next morning."
+    ),
+    grain="underlying x session x contract that traded or whose open interest changed",
+    key=("root", "expiry_date", "strike", "right"),
+    part="session",
+    columns=(
+        *ID,  # event_at is the close
+        *CONTRACT,
+        Column("status", pa.string(), "-", "What differs.", allowed=PRINT_STATUSES),
+        _count("live_prints", "Prints received, fetched after a gap included."),
+        Column("published_prints", pa.int64(), "1", "Prints of the published tape.", True, lower=0),
+        Column("missing_prints", pa.int64(), "1", "Published, not live.", True, lower=0),
+        Column("surplus_prints", pa.int64(), "1", "Live, not published.", True, lower=0),
+        _contracts("live_volume_contracts", "Live volume, net of cancels."),
+        Column(
+            "published_volume_contracts",
+            pa.float64(),
+            "contracts",
+            "Volume of the published tape, net of cancels.",
+            True,
+        ),
+        Column(
+            "missing_volume_contracts",
+            pa.float64(),
+            "contracts",
+            "Sizes of prints that live lacks.",
+            True,
+            lower=0.0,
+        ),
+        Column(
+            "surplus_volume_contracts",
+            pa.float64(),
+            "contracts",
+            "Sizes of prints that only live has.",
+            True,
+            lower=0.0,
+        ),
+        _contracts("bought_contracts", "Customers bought, by the live sides."),
+        _contracts("sold_contracts", "Customers sold, by the live sides."),
+        Column(
+            "open_interest_before_contracts",
+            pa.float64(),
+            "contracts",
+            "Settled, that the session opened with.",
+            True,
+            lower=0.0,
+        ),
+        Column(
+            "open_interest_after_contracts",
+            pa.float64(),
+            "contracts",
+            "Settled, that the next session opened with.",
+            True,
+            lower=0.0,
+        ),
+        Column(
+            "is_change_within_volume",
+            pa.bool_(),
+            "-",
+            "The change of open interest is no larger than the volume; null: not known.",
+            True,
+        ),
+    ),
+)

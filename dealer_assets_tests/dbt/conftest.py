@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dealer_assets import tables
-from dealer_assets.lake.layout import SESSION_PART, part_name, part_path, schema_path
+from dealer_assets.lake.layout import part_name, part_path, schema_path, stream_part
 from dealer_assets.tables import Table
 from dealer_assets_tests.dbt.small_lake import Row, Rows, lake_rows
 
@@ -73,37 +73,48 @@ def write_lake(fs: pafs.FileSystem, root: str, rows: Rows) -> None:
 
 
 def _part(table: Table, row: Row) -> str:
-    sha = row.get("source_sha256")
-    name = (
-        SESSION_PART
-        if table.part == "session"
-        else part_name(table, event_at=row["event_at"], sha256=sha)
-    )
+    if table.part == "stream":
+        # tests name parts by hand where a row lies in two of them
+        name = row.get("part") or stream_part("us", row["stream_sequence"])
+    else:
+        sha = row.get("source_sha256")
+        name = part_name(table, event_at=row["event_at"], sha256=sha)
     return part_path(table, row["underlying"], session_date=row["session_date"], name=name)
 
 
 DbtBuild = Callable[..., Built]
 
-_RUN = (
-    "import sys; from dbt.cli.main import dbtRunner; "
-    "sys.exit(0 if dbtRunner().invoke(sys.argv[1:]).success else 1)"
-)
+# asks the run itself for its results: with them, dbt would write its whole manifest, twice
+_RUN = """
+import json, pathlib, sys
+from dbt.cli.main import dbtRunner
+done = dbtRunner().invoke(sys.argv[2:])
+found = {r.node.unique_id: str(r.status) for r in done.result.results} if done.result else {}
+pathlib.Path(sys.argv[1]).write_text(json.dumps(found))
+sys.exit(0 if done.success else 1)
+"""
 
 
 @pytest.fixture(scope="session")
 def dbt_build(tmp_path_factory: pytest.TempPathFactory) -> DbtBuild:
-    """Run the whole project over a lake; all builds share one parse, each has its own file."""
+    """Run the project over a lake; all builds share one parse, each has its own file.
+
+    `command` is dbt's: ``build`` runs models, data tests and unit tests.
+    """
     shared = tmp_path_factory.mktemp("dbt")
 
-    def build(lake: str | Path, name: str, **environment: str) -> Built:
+    def build(
+        lake: str | Path, name: str, command: Sequence[str] = ("build",), **environment: str
+    ) -> Built:
         # the same build file each time: dbt parses anew when the connection's path changes
         building, finished = shared / "warehouse.duckdb", shared / name / "warehouse.duckdb"
-        results = shared / "target" / "run_results.json"
+        results = shared / "results.json"
         results.unlink(missing_ok=True)
-        project, profiles = ["--project-dir", str(PROJECT)], ["--profiles-dir", str(PROJECT)]
-        paths = ["--target-path", str(shared / "target"), "--log-path", str(shared / "logs")]
+        flags = ["--no-use-colors", "--no-write-json", "--target-path", str(shared / "target")]
+        places = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
+        places += ["--log-path", str(shared / "logs")]
         done = subprocess.run(
-            [sys.executable, "-c", _RUN, "--no-use-colors", "build", *project, *profiles, *paths],
+            [sys.executable, "-c", _RUN, str(results), *command, *flags, *places],
             env=os.environ
             | {"DEALER_LAKE_URI": str(lake), "DEALER_WAREHOUSE_BUILD": str(building)}
             | environment,
@@ -112,7 +123,7 @@ def dbt_build(tmp_path_factory: pytest.TempPathFactory) -> DbtBuild:
             timeout=300,
             check=False,
         )
-        found = json.loads(results.read_text())["results"] if results.exists() else []
+        found = json.loads(results.read_text()) if results.exists() else {}
         finished.parent.mkdir()
         building.replace(finished)
         return Built(
@@ -120,7 +131,7 @@ def dbt_build(tmp_path_factory: pytest.TempPathFactory) -> DbtBuild:
             exit_code=done.returncode,
             output=done.stdout + done.stderr,
             log=(shared / "logs" / "dbt.log").read_text(),
-            results={r["unique_id"]: r["status"] for r in found},
+            results=found,
         )
 
     return build

@@ -6,7 +6,7 @@ The book: SPX has a call and a put of root SPXW at strike 5000 (December) and a 
 5100 that expires on the last session; SPY has one call. Two snapshots a session. A gamma is a
 weight times the snapshot's scale, the other exposures are multiples of gamma, so that every sum can
 be done in the head. SPY's very last snapshot has an unsound surface and so no levels. SPX has
-a flip and bands around it, SPY has none.
+a flip and bands around it, SPY has none. `live_lake` has the live rows.
 """
 
 import math
@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 
 from dealer_assets import tables
+from dealer_assets_tests.dbt.live_lake import live_rows
 
 DAYS = (date(2026, 11, 18), date(2026, 11, 19), date(2026, 11, 20))
 EARLY, LATE = time(15, 0), time(20, 45)
@@ -54,7 +55,7 @@ def lake_rows() -> Rows:
             for clock in SCALES:
                 _add_snapshot(rows, underlying, datetime.combine(day, clock, tzinfo=UTC))
             _add_history(rows, underlying, day)
-    return rows
+    return rows | live_rows()
 
 
 def _identity(underlying: str, at: datetime) -> Row:

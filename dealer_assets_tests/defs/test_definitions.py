@@ -10,7 +10,7 @@ from dealer_assets.defs.partitions import partitions_of
 from dealer_assets.defs.schedules import end_of_day_tick, intraday_tick
 from dealer_assets.domain import sessions
 from dealer_assets.domain.sessions import NEW_YORK, sessions_between
-from dealer_assets.tables import TABLES
+from dealer_assets.tables import LIVE_TABLES, TABLES
 
 _QUOTED = ["chain_snapshots", "contract_greeks"]
 _PRICED = ["contract_greeks", "surface_quality"]
@@ -42,6 +42,8 @@ LINEAGE = {
     "scenario_grid": _PRICED,
     "volume_deltas": ["chain_snapshots"],
     "daily_history": ["chain_snapshots", "volume_deltas", "contract_greeks"],
+    "live_reconciliation": ["live_trades", "option_trades", "open_interest"],
+    "live_compaction": [table.name for table in LIVE_TABLES],
 }
 LANES = ("SPX", "SPY", "BTC")
 
@@ -79,9 +81,32 @@ def test_tables_that_files_bring_are_in_the_lineage_and_no_run_makes_them(graph)
     assert not graph.get(dg.AssetKey(["BTC", "block_trades"])).is_external
 
 
+def test_live_tables_are_external_and_say_what_they_rest_on(graph) -> None:
+    rests_on = {
+        "live_trades": ["listed_contracts"],
+        "live_gamma": ["listed_contracts", "open_interest", "live_trades"],
+        "live_strikes": ["open_interest", "live_trades"],
+        "live_flow": ["live_trades"],
+        "live_contract_flow": ["live_trades"],
+        "feed_gaps": [],
+        "feed_rejects": [],
+        "stream_heartbeats": [],
+    }
+    assert set(rests_on) == {table.name for table in LIVE_TABLES}
+    for lane in LANES:
+        for table, sources in rests_on.items():
+            node = graph.get(dg.AssetKey([lane, table]))
+            of_lane = {key for key in node.parent_keys if key.path[0] == lane}
+            assert node.is_external
+            assert of_lane == {dg.AssetKey([lane, s]) for s in sources}
+            assert node.partitions_def == graph.get(dg.AssetKey([lane, "forwards"])).partitions_def
+
+
 def test_every_asset_is_a_table_of_the_dictionary_and_carries_its_schema_check(graph) -> None:
     names = {table.name for table in TABLES}
     for key in graph.materializable_asset_keys:
+        if key.path[-1] == "live_compaction":
+            continue  # it folds other tables' parts and has no table of its own
         assert key.path[-1] in names
         checks = {check.name for check in graph.get_check_keys_for_assets({key})}
         assert "schema" in checks
@@ -195,3 +220,12 @@ def test_end_of_day_requests_the_session_that_ended_and_skips_holidays() -> None
 def test_end_of_day_of_a_24_7_calendar_requests_the_day_before() -> None:
     midnight = datetime(2026, 11, 21, 0, 5, tzinfo=UTC)
     assert end_of_day_tick("24/7", midnight, job="session_always").partition_key == "2026-11-20"
+
+
+@pytest.mark.parametrize("calendar", ["xnys", "always"])
+def test_live_parts_are_folded_half_an_hour_after_the_last_quotes(calendar: str) -> None:
+    schedule = defs.resolve_schedule_def(f"compaction_{calendar}")
+    minute, hour, *_ = schedule.cron_schedule.split()
+    assert (hour, minute) == {"xnys": ("16", "46"), "always": ("0", "31")}[calendar]
+    job = defs.resolve_job_def(f"compaction_{calendar}")
+    assert {key.path[-1] for key in job.asset_layer.selected_asset_keys} == {"live_compaction"}

@@ -7,7 +7,7 @@ from hypothesis import given, strategies as st
 
 from dealer_assets.errors import BadInputError
 from dealer_assets.lake import layout
-from dealer_assets.tables import CHAIN_SNAPSHOTS, CHAIN_SOURCES, DAILY_HISTORY
+from dealer_assets.tables import CHAIN_SNAPSHOTS, CHAIN_SOURCES, DAILY_HISTORY, LIVE_TRADES
 
 DAY = date(2026, 11, 20)
 NOON = datetime(2026, 11, 20, 12, 0, 5, tzinfo=UTC)
@@ -113,3 +113,36 @@ def test_parse_partition_refuses_other_paths(path: str) -> None:
 def test_schema_and_temporary_files_are_no_parts() -> None:
     names = ["120005.parquet", layout.SCHEMA_PART, layout.temp_name(1, "ab"), ".lock", "x.csv"]
     assert [name for name in names if layout.is_part_name(name)] == ["120005.parquet"]
+
+
+def test_stream_part_is_named_after_its_first_row_and_reads_back() -> None:
+    name = layout.stream_part("us", 5000)
+    assert name == "us-000005000.parquet"
+    assert (layout.stream_of(name), layout.first_sequence_of(name)) == ("us", 5000)
+    assert layout.is_part_name(name)
+
+
+@pytest.mark.parametrize(("stream", "first"), [("US", 0), ("a-b", 0), ("us", -1), ("us", 10**9)])
+def test_stream_part_refuses_what_cannot_be_read_back(stream: str, first: int) -> None:
+    with pytest.raises(BadInputError, match="cannot name a part"):
+        layout.stream_part(stream, first)
+
+
+def test_other_parts_are_of_no_stream_and_name_no_row() -> None:
+    for name in ("120005.parquet", "occ-0123456789ab.parquet", "us-5000.parquet"):
+        assert layout.stream_of(name) == ""
+        with pytest.raises(BadInputError, match="names no row"):
+            layout.first_sequence_of(name)
+    assert layout.first_sequence_of(layout.SESSION_PART) == 0
+
+
+def test_part_name_of_a_stream_says_what_names_it() -> None:
+    with pytest.raises(BadInputError, match="name its parts with stream_part"):
+        layout.part_name(LIVE_TRADES)
+
+
+@given(st.lists(st.integers(0, 10**9 - 1), min_size=1, max_size=4, unique=True))
+def test_part_order_of_a_stream_is_row_order_after_the_compacted_part(firsts: list[int]) -> None:
+    named = [layout.stream_part("us", first) for first in firsts]
+    ordered = [layout.SESSION_PART, *(layout.stream_part("us", first) for first in sorted(firsts))]
+    assert sorted([*named, layout.SESSION_PART], key=layout.part_order) == ordered

@@ -116,12 +116,32 @@ def open_book(priced: pa.Table, model: str) -> Book:
     BadInputError
         When the model is unknown.
     """
-    position_of = position_model(model)
+    is_call = np.array(pc.equal(priced["right"], "call").to_numpy())
+    position = position_model(model)(is_call, floats(priced, "open_interest_contracts"))
+    return book_of(priced, position, model=model)
+
+
+def book_of(priced: pa.Table, position: Floats, *, model: str) -> Book:
+    """Take the contracts of which dealers hold some, by whatever told their positions.
+
+    Parameters
+    ----------
+    priced : pyarrow.Table, shape (n,)
+        One snapshot, `tables.CONTRACT_GREEKS` schema, not empty.
+    position : float64 array, shape (n,)
+        Signed dealer positions [contracts]; NaN where not known, which leaves the contract out.
+    model : str
+        What told them.
+
+    Returns
+    -------
+    Book
+    """
     shared = ("underlying", "session_date", "event_at", "known_at", "spot", "spot_source")
     snapshot = priced.select(shared).slice(0, 1).to_pylist()[0]
     spot = float(snapshot["spot"])
     counted = np.isfinite(floats(priced, "implied_vol"))
-    counted &= floats(priced, "open_interest_contracts") > 0.0
+    counted &= np.isfinite(position) & (position != 0.0)
     rows = priced.filter(pa.array(counted))
     is_call = np.array(pc.equal(rows["right"], "call").to_numpy())
     terms, vol = terms_of(rows), floats(rows, "implied_vol")
@@ -138,7 +158,7 @@ def open_book(priced: pa.Table, model: str) -> Book:
         discount=terms.discount,
         vol=vol,
         multiplier=floats(rows, "multiplier"),
-        position=position_of(is_call, floats(rows, "open_interest_contracts")),
+        position=position[counted],
         gamma_ratio=terms.gamma_ratio(vol, greeks.gamma),
         greeks=greeks,
     )

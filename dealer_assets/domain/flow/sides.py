@@ -1,0 +1,180 @@
+"""Which side of a trade the customer was on: the rules, one print at a time, to be read.
+
+Belongs here: the rules, their order and their declared confidence. Does not belong here: which
+prints may be compared with a quote at all (`conditions`), the same rules over millions of prints
+(`dealer_assets.domain.kernels.book`, which a property test compares with this).
+Why these rules, and what they are worth: `docs/methods/trade_sides.md`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isnan, nan
+
+from dealer_assets.domain.flow.conditions import COMPARABLE
+
+SAME_PRICE = 1e-9
+"""Relative distance within which a price is the midpoint: 0.15 is the mid of 0.1 and 0.2."""
+
+CONFIDENCE: dict[str, float] = {
+    "taker_side": 1.0,
+    "trade_size": 0.72,
+    "quote": 0.62,
+    "depth": 0.59,
+    "midpoint_tick": 0.57,
+    "tick": 0.57,
+}
+"""Declared probability that the side is right, by what told it."""
+
+AT_QUOTE = 0.68
+"""Of ``quote``, where the price is the quote itself and not inside or beyond."""
+
+BLOCK_TAKER = 0.6
+"""Of ``taker_side`` of a block or a combination's leg: the venue names who asked for the price, and
+not whether the other side is a dealer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Print:
+    """A trade and what was known when it was received.
+
+    Parameters
+    ----------
+    trade_class : str
+        Kind of print, of ``TRADE_CLASSES``; not ``cancel``.
+    taker : int
+        1: the buyer was the aggressor; -1: the seller; 0: the venue does not tell.
+    price, size : float
+        USD, contracts.
+    bid, ask, bid_size, ask_size : float
+        Quote [USD, contracts]; 0 where a side is missing, NaN before the first.
+    quote_state : str
+        Of ``QUOTE_STATES``, as `quote_state` gives it.
+    last, differing : float
+        Last comparable print of the contract, and the last before it at another price; NaN for
+        none.
+    """
+
+    trade_class: str
+    taker: int
+    price: float
+    size: float
+    bid: float
+    ask: float
+    bid_size: float
+    ask_size: float
+    quote_state: str
+    last: float = nan
+    differing: float = nan
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Customer's side (1 bought, -1 sold, 0 unknown), what told it, and how sure that is."""
+
+    sign: int
+    basis: str
+    confidence: float
+
+
+UNKNOWN = Side(0, "none", nan)
+
+
+def quote_state(bid: float, ask: float, *, age_us: float, fresh_us: float) -> str:
+    """Tell what a quote is worth.
+
+    Parameters
+    ----------
+    bid, ask : float
+        USD; 0 where a side is missing, NaN before the first quote.
+    age_us : float
+        Its age; negative when it came after the trade.
+    fresh_us : float
+        The oldest age that is believed.
+
+    Returns
+    -------
+    str
+        Of ``QUOTE_STATES``.
+    """
+    if not (bid > 0.0 or ask > 0.0):
+        return "none"
+    if not 0.0 <= age_us <= fresh_us:
+        return "stale"
+    if not (bid > 0.0 and ask > 0.0):
+        return "one_sided"
+    if bid > ask:
+        return "crossed"
+    return "locked" if bid == ask else "ok"
+
+
+def side_of(trade: Print, *, uses_rules: bool = True) -> Side:
+    """Tell the customer's side by the first rule that decides.
+
+    Parameters
+    ----------
+    trade : Print
+        The trade; a cancel takes the side of the print it takes back and does not come here.
+    uses_rules : bool
+        False: only what the venue tells.
+
+    Returns
+    -------
+    Side
+        `UNKNOWN` when nothing decides.
+    """
+    if trade.taker != 0:
+        sure = CONFIDENCE["taker_side"] if trade.trade_class in COMPARABLE else BLOCK_TAKER
+        return Side(trade.taker, "taker_side", sure)
+    if not uses_rules or trade.trade_class not in COMPARABLE:
+        return UNKNOWN
+    if trade.quote_state in ("ok", "locked"):
+        return _by_size(trade) or _by_quote(trade) or _by_depth(trade) or _by_tick(trade, True)
+    if trade.quote_state == "one_sided" and (side := _by_lone_quote(trade)):
+        return side
+    return _by_tick(trade, False)
+
+
+def _by_size(trade: Print) -> Side | None:
+    """Tell by a size that equals one side's: there a customer's own limit order was filled."""
+    is_bid, is_ask = trade.size == trade.bid_size, trade.size == trade.ask_size
+    if trade.size <= 0.0 or is_bid == is_ask:
+        return None
+    return Side(1 if is_bid else -1, "trade_size", CONFIDENCE["trade_size"])
+
+
+def _by_quote(trade: Print) -> Side | None:
+    """Tell by the midpoint: above it customers buy, below they sell."""
+    mid = 0.5 * (trade.bid + trade.ask)
+    if abs(trade.price - mid) <= SAME_PRICE * mid:
+        return None
+    sign = 1 if trade.price > mid else -1
+    is_at = trade.price == (trade.ask if sign > 0 else trade.bid)
+    return Side(sign, "quote", AT_QUOTE if is_at else CONFIDENCE["quote"])
+
+
+def _by_lone_quote(trade: Print) -> Side | None:
+    """Tell by the only quoted side: a price at it or beyond, no other."""
+    if trade.ask > 0.0:
+        sign, tells, is_at = 1, trade.price >= trade.ask, trade.price == trade.ask
+    else:
+        sign, tells, is_at = -1, trade.price <= trade.bid, trade.price == trade.bid
+    if not tells:
+        return None
+    return Side(sign, "quote", AT_QUOTE if is_at else CONFIDENCE["quote"])
+
+
+def _by_depth(trade: Print) -> Side | None:
+    """Tell by sizes at the midpoint: customers buy where more is offered than bid."""
+    if trade.ask_size == trade.bid_size or isnan(trade.ask_size) or isnan(trade.bid_size):
+        return None
+    return Side(1 if trade.ask_size > trade.bid_size else -1, "depth", CONFIDENCE["depth"])
+
+
+def _by_tick(trade: Print, is_midpoint: bool) -> Side:
+    """Tell by the last differing price: above it customers buy; never by the next price."""
+    before = trade.differing if trade.price == trade.last else trade.last
+    if isnan(before) or before == trade.price:
+        return UNKNOWN
+    basis = "midpoint_tick" if is_midpoint else "tick"
+    return Side(1 if trade.price > before else -1, basis, CONFIDENCE[basis])

@@ -1,0 +1,113 @@
+"""Sums of dealer exposures over contracts, for two sets of positions at once.
+
+Belongs here: what the streaming process does every second over whole chains. Does not belong here:
+Greeks (`greeks`), which contracts are in (`domain/flow/totals.py`).
+
+Sums run in the order of the contracts, so that they are the same to the last bit at every run.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dealer_assets.domain.kernels.compilation import kernel
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.uint8]
+
+SUMS = 10
+"""Delta, gamma, vanna, charm, volga; calls' gamma, puts', today's expiries', sum of absolute; how
+many positions."""
+
+COUNTS = 5
+"""Alive; quoted fresh on both sides; of those alive, with open interest, with flow, with either or
+a trade."""
+
+
+@kernel
+def unit_exposures(
+    rows: Floats, picked: Ints, scale: Floats, correction: Floats, multiplier: Floats,
+    per_unit: Floats, out: Floats,
+) -> None:  # fmt: skip
+    """Fill `out`, shape (5, n): exposures of one contract held, from rows of Greeks.
+
+    `picked` are the five rows to take; NaN among them counts 0 before `correction`, shape (5, n),
+    is added, which is NaN where a contract has no Greeks at all. `per_unit`, shape (5,), brings
+    each to USD.
+    """
+    for k in range(picked.size):
+        row, factor = rows[picked[k]], per_unit[k]
+        for i in range(scale.size):
+            x = row[i] * scale[i]
+            x = x if x == x else 0.0
+            out[k, i] = (x + correction[k, i]) * multiplier[i] * factor
+
+
+@kernel
+def exposure_sums(
+    unit: Floats, contract: Ints, is_call: Flags, is_zero_dte: Flags,
+    open_interest: Floats, customer: Floats, out: Floats,
+) -> None:  # fmt: skip
+    """Fill `out`, shape (2, 10): the naive rule's sums and those of the session's flow.
+
+    `open_interest` and `customer` are of all contracts, the rest of those in `contract`.
+    """
+    out[:, :] = 0.0
+    for i in range(contract.size):
+        held = open_interest[contract[i]]
+        held = held if held > 0.0 else 0.0
+        naive = held if is_call[i] else -held
+        flow = -customer[contract[i]]
+        for k in range(5):
+            out[0, k] += naive * unit[k, i]
+            out[1, k] += flow * unit[k, i]
+        a, b = naive * unit[1, i], flow * unit[1, i]
+        side = 5 if is_call[i] else 6
+        out[0, side] += a
+        out[1, side] += b
+        if is_zero_dte[i]:
+            out[0, 7] += a
+            out[1, 7] += b
+        out[0, 8] += abs(a)
+        out[1, 8] += abs(b)
+        out[0, 9] += 1.0 if naive != 0.0 else 0.0
+        out[1, 9] += 1.0 if flow != 0.0 else 0.0
+
+
+@kernel
+def lane_counts(
+    contract: Ints, now_us: int, fresh_us: Ints, expires_us: Ints, quote_us: Ints,
+    bid: Floats, ask: Floats, open_interest: Floats, customer: Floats,
+    traded: NDArray[np.bool_], out: Ints,
+) -> None:  # fmt: skip
+    """Fill `out`, shape (5,), with counts over the contracts named; see `COUNTS`."""
+    out[:] = 0
+    for j in range(contract.size):
+        i = contract[j]
+        if expires_us[i] <= now_us:
+            continue
+        out[0] += 1
+        if bid[i] > 0.0 and ask[i] >= bid[i] and now_us - quote_us[i] <= fresh_us[i]:
+            out[1] += 1
+        has_interest, has_flow = open_interest[i] > 0.0, customer[i] != 0.0
+        if has_interest:
+            out[2] += 1
+        if has_flow:
+            out[3] += 1
+        if has_interest or has_flow or traded[i]:
+            out[4] += 1
+
+
+def warm() -> None:
+    """Compile the kernels, or load their machine code."""
+    none, flags = np.empty(0, np.int64), np.empty(0, np.uint8)
+    values = np.empty(0)
+    five = np.empty((5, 0))
+    unit_exposures(np.empty((12, 0)), np.arange(5), values, five, values, np.ones(5), five)
+    exposure_sums(five, none, flags, flags, values, values, np.empty((2, SUMS)))
+    lane_counts(
+        none, 0, none, none, none, values, values, values, values,
+        np.empty(0, np.bool_), np.empty(COUNTS, np.int64),
+    )  # fmt: skip

@@ -1,0 +1,23 @@
+"""Which decoder reads which feed's frames.
+
+Belongs here: the choice; modules of venues that are not listened to are not imported. Does not
+belong here: decoding.
+"""
+
+from __future__ import annotations
+
+from streaming.feeds.base import Decoder
+from streaming.listing import Listing
+
+
+def decoders_of(feed: str, listing: Listing) -> dict[str, Decoder]:
+    """Return the decoders of a feed's frames, by feed; frames of others are packed events."""
+    if feed == "polygon":
+        from streaming.feeds.polygon_decode import PolygonDecoder
+
+        return {feed: PolygonDecoder(listing)}
+    if feed == "deribit":
+        from streaming.feeds.deribit_decode import DeribitDecoder
+
+        return {feed: DeribitDecoder(listing)}
+    return {}

@@ -1,0 +1,303 @@
+"""The embedded market as a feed: every print, chosen contracts' quotes, spot every second.
+
+Belongs here: rows of the simulated tape as frames in time. Does not belong here: the market
+(`dealer_assets.providers.simulator`).
+
+Frames come every 100 ms of the session and depend on nothing but session, market and choice of
+contracts: not on when the process started, and not on the speed they are played at. A process that
+starts within a session gets the quotes that stand, and fetches the prints before as a backfill.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from typing import Final
+
+import numpy as np
+
+from dealer_assets.domain import sessions
+from dealer_assets.domain.columns import Ints, floats, integers
+from dealer_assets.domain.selection import nearest_the_money
+from dealer_assets.providers.simulator.market_day import MarketDay, market_day
+from dealer_assets.providers.simulator.prints import Prints
+from dealer_assets.providers.simulator.provider import SimulatorProvider
+from dealer_assets.providers.simulator.tape import contract_prints
+from dealer_assets.providers.simulator.tape_blocks import block_names
+from dealer_assets.underlyings import Underlying
+from streaming.clock import Clock, us_of
+from streaming.events import (
+    BLOCK,
+    COMBO,
+    FIRST_CONDITION,
+    QUOTE,
+    SPOT,
+    TRADE,
+    Events,
+    Frame,
+    concatenated,
+    no_events,
+)
+from streaming.feeds.base import Deliver
+from streaming.feeds.packed import pack
+from streaming.feeds.pausing import PlayedFeed
+
+NAME: Final = "simulator"
+CHANNEL: Final = "tape"
+
+SLOT_US = 100_000
+"""Events of a slot arrive together, at its end."""
+
+_SECOND_US = 1_000_000
+_ORDER = {SPOT: 0, QUOTE: 1, TRADE: 2}
+
+
+@dataclass(frozen=True)
+class SessionTape:
+    """Everything that happens in a session, in order of the venue's time.
+
+    Parameters
+    ----------
+    events : Events
+        `contract` counts `symbols`, of a `SPOT` `lanes`; `received_us` is the end of the slot.
+    symbols, lanes : sequence of str
+        Names.
+    open_us, end_us : int
+        The session's first instant, and the one after its last frame; microseconds since 1970.
+    """
+
+    events: Events
+    symbols: Sequence[str]
+    lanes: Sequence[str]
+    open_us: int
+    end_us: int
+
+    def frames(self, from_us: int, *, stretch: int = 256) -> Iterator[list[Frame]]:
+        """Yield frames from an instant on, some at a time; the first holds what stands then.
+
+        There is one at least every second: an empty one says that time passed.
+
+        Parameters
+        ----------
+        from_us : int
+            Microseconds since 1970.
+        stretch : int
+            Frames at a time.
+        """
+        first_us = max(from_us, self.open_us) // SLOT_US * SLOT_US
+        begin = int(np.searchsorted(self.events.received_us, first_us, "right"))
+        frames = [self._frame(first_us, self._standing(begin))] if begin else []
+        ends = np.unique(self.events.received_us[begin:])
+        seconds = np.arange(first_us // _SECOND_US + 1, self.end_us // _SECOND_US + 1) * _SECOND_US
+        ends = np.union1d(ends, seconds)
+        cuts = np.searchsorted(self.events.received_us, ends, "right")
+        for at_us, end in zip(ends.tolist(), cuts.tolist(), strict=True):
+            frames.append(self._frame(at_us, self.events.take(slice(begin, end))))
+            begin = end
+            if len(frames) >= stretch:
+                yield frames
+                frames = []
+        if frames:
+            yield frames
+
+    def _frame(self, at_us: int, events: Events) -> Frame:
+        payload = pack(events, self.symbols, self.lanes) if len(events) else b""
+        return Frame(NAME, CHANNEL, at_us, payload)
+
+    def _standing(self, end: int) -> Events:
+        """Return the last quote of every contract and the last spot of every lane before a row."""
+        kind, contract = self.events.kind[:end], self.events.contract[:end]
+        rows = np.flatnonzero(kind != TRADE)[::-1]
+        key = contract[rows] * np.int64(2) + (kind[rows] == SPOT)
+        _, last = np.unique(key, return_index=True)
+        return self.events.take(np.sort(rows[last]))
+
+
+def session_tape(
+    provider: SimulatorProvider,
+    lanes: Sequence[Underlying],
+    sessions_of: dict[str, date],
+    *,
+    quoted: int,
+) -> SessionTape:
+    """Put a session's tape together; takes some seconds for SPX and SPY.
+
+    Parameters
+    ----------
+    provider : SimulatorProvider
+        The market.
+    lanes : sequence of Underlying
+        Underlyings of one calendar.
+    sessions_of : dict of str to datetime.date
+        Session by underlying symbol.
+    quoted : int
+        Contracts with quotes, shared evenly by the lanes; those whose gamma counts most at the
+        open. All contracts' prints are there.
+    """
+    parts: list[Events] = []
+    symbols: list[str] = []
+    for number, lane in enumerate(lanes):
+        day = _market(provider, lane, sessions_of[lane.symbol])
+        names = day.session.listing.columns["symbol"].to_pylist()
+        made = [
+            _spots(day, number),
+            _quotes(provider, lane, day, names=names, count=quoted // len(lanes)),
+            _trades(day, contract_prints(day, np.arange(len(names)))),
+        ]
+        for one in made[1:]:
+            one.contract[:] += len(symbols)
+        parts += made
+        symbols += names
+    events = concatenated(parts)
+    rank = np.array([_ORDER.get(kind, 3) for kind in range(5)], np.int8)[events.kind]
+    events = events.take(np.lexsort((rank, events.event_us)))
+    calendar, last = lanes[0].calendar, sessions_of[lanes[0].symbol]
+    return SessionTape(
+        events=events,
+        symbols=symbols,
+        lanes=[lane.symbol for lane in lanes],
+        open_us=us_of(sessions.session_open(calendar, last)),
+        end_us=us_of(sessions.quotes_end(calendar, last)) + SLOT_US,
+    )
+
+
+def _market(provider: SimulatorProvider, lane: Underlying, day: date) -> MarketDay:
+    return market_day(provider.seed, lane.symbol, day=day, density=provider.density)
+
+
+def _slot_end(event_us: Ints) -> Ints:
+    return (event_us // SLOT_US + 1) * SLOT_US
+
+
+def _blank(kind: int, event_us: Ints) -> Events:
+    events = no_events(event_us.size)
+    events.kind[:] = kind
+    events.event_us[:] = event_us
+    events.received_us[:] = _slot_end(event_us)
+    return events
+
+
+def _spots(day: MarketDay, lane: int) -> Events:
+    """Spot of every second: the value of its minute, which quotes and prints are made with."""
+    minutes = day.session.path.minutes
+    spot = np.repeat(day.session.path.spot[:minutes], 60)
+    events = _blank(SPOT, day.session.open_us + np.arange(spot.size) * _SECOND_US)
+    events.contract[:] = lane
+    events.a[:] = spot
+    return events
+
+
+def _quotes(
+    provider: SimulatorProvider,
+    lane: Underlying,
+    day: MarketDay,
+    *,
+    names: Sequence[str],
+    count: int,
+) -> Events:
+    columns = day.session.listing.columns
+    chosen = nearest_the_money(
+        columns, spot=float(day.session.path.spot[0]), at=day.opened, count=count
+    )
+    rows = provider.quotes(lane, session_date=day.day, symbols=chosen).rows
+    place = {name: i for i, name in enumerate(names)}
+    encoded = rows["symbol"].combine_chunks().dictionary_encode()
+    found = np.array([place[name] for name in encoded.dictionary.to_pylist()], np.int32)
+    events = _blank(QUOTE, integers(rows, "event_at"))
+    events.contract[:] = found[encoded.indices.to_numpy()] if len(found) else 0
+    events.a[:], events.b[:] = floats(rows, "bid"), floats(rows, "ask")
+    events.size_a[:] = floats(rows, "bid_size_contracts")
+    events.size_b[:] = floats(rows, "ask_size_contracts")
+    events.sequence[:] = integers(rows, "sequence")
+    return events
+
+
+def _trades(day: MarketDay, prints: Prints) -> Events:
+    events = _blank(TRADE, prints.event_us)
+    events.contract[:] = prints.contract
+    events.a[:] = prints.price_usd
+    events.size_a[:] = prints.size
+    events.number[:] = np.arange(prints.size.size)
+    if day.entry.calendar == "24/7":
+        events.taker[:] = np.where(prints.is_buy, 1, -1)
+        combos = np.array([name is not None for name in block_names(day, prints)[1]], np.bool_)
+        events.conditions[:] = BLOCK * (prints.block > 0) + COMBO * combos
+    else:
+        events.exchange[:] = prints.exchange
+        events.conditions[:] = np.int64(1) << np.maximum(prints.condition - FIRST_CONDITION, 0)
+        offset = prints.event_us - day.session.open_us
+        events.sequence[:] = offset * 8 + np.minimum(prints.ordinal, 7)
+    return events
+
+
+class SimulatorFeed(PlayedFeed):
+    """Delivers a simulated session at the pace of a clock.
+
+    Parameters
+    ----------
+    provider : SimulatorProvider
+        The market.
+    lanes : sequence of Underlying
+        Underlyings of one calendar.
+    sessions_of : dict of str to datetime.date
+        Session by underlying symbol.
+    clock : Clock
+        Where in the session it starts, and its pace.
+    quoted : int
+        Contracts with quotes.
+    """
+
+    name = NAME
+
+    def __init__(
+        self,
+        provider: SimulatorProvider,
+        *,
+        lanes: Sequence[Underlying],
+        sessions_of: dict[str, date],
+        clock: Clock,
+        quoted: int,
+    ) -> None:
+        super().__init__(clock)
+        self._make = partial(session_tape, provider, tuple(lanes), sessions_of, quoted=quoted)
+        self._quoted = quoted
+
+    async def run(self, deliver: Deliver) -> None:
+        """Deliver what is left of the session and return."""
+        self.state.phase = "connecting"
+        # a thread: the loop has an API to serve meanwhile
+        tape = await asyncio.to_thread(self._make)
+        self.state.wanted = self.state.confirmed = self._quoted
+        await self._play(tape.frames(self._clock.now_us()), deliver)
+
+
+def prints_between(
+    provider: SimulatorProvider, lane: Underlying, day: date, *, from_us: int, until_us: int
+) -> tuple[list[str], Events]:
+    """Return the prints of a stretch of time, as the venue would tell them afterwards.
+
+    Parameters
+    ----------
+    provider : SimulatorProvider
+        The market.
+    lane : Underlying
+        Underlying.
+    day : datetime.date
+        Session.
+    from_us, until_us : int
+        Of receipt, microseconds since 1970; the end is included, as the feed's first frame is of
+        what comes after it.
+
+    Returns
+    -------
+    symbols, events
+        Names that `Events.contract` counts; the prints, numbered as on the feed.
+    """
+    market = _market(provider, lane, day)
+    names = market.session.listing.columns["symbol"].to_pylist()
+    events = _trades(market, contract_prints(market, np.arange(len(names))))
+    inside = (events.received_us > from_us) & (events.received_us <= until_us)
+    return names, events.take(inside)

@@ -1,0 +1,285 @@
+"""One session of one desk, running: its inbox, its gaps, its end.
+
+Belongs here: what lives as long as a session and touches the event loop. Does not belong here: what
+frames mean (`pipeline`), which session comes next (`runtime`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dealer_assets.tables.live import LIVE_TRADES
+from streaming import control
+from streaming.backfill import Filled, Filler
+from streaming.clock import Clock, WallClock
+from streaming.events import Frame
+from streaming.feeds.base import Feed, Gap
+from streaming.heartbeat import GapNote, Lags
+from streaming.inbox import Inbox
+from streaming.pipeline import Desk
+from streaming.sink import Sink, SinkStalledError
+from streaming.supervisor import ExhaustedError
+
+_log = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.2
+"""How often a live clock is looked at; a second is totalled so long after it is over."""
+
+GATHER_SECONDS = 0.025
+"""How long frames gather before they are used: a batch costs some milliseconds of its own."""
+
+PATIENT_SECONDS = 30.0
+"""How long a count of seconds waits for the first frame before it begins without."""
+
+FILL_ATTEMPTS = 3
+_FILL_PAUSE_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How a session meets load and time.
+
+    Parameters
+    ----------
+    inbox_bytes : int
+        Bytes that may wait, see `Inbox`.
+    conflates : bool
+        Whether quotes may be conflated under load.
+    ticks : bool
+        Whether the wall clock closes seconds; played feeds bring their own ticks.
+    fill_pause_seconds : float
+        Between two attempts to fill a gap.
+    """
+
+    inbox_bytes: int
+    conflates: bool = True
+    ticks: bool = True
+    fill_pause_seconds: float = _FILL_PAUSE_SECONDS
+
+
+class Session:
+    """A desk at work.
+
+    Parameters
+    ----------
+    desk : Desk
+        The synchronous core; its recorder is closed at the end.
+    feed : Feed
+        What it listens to.
+    sink : Sink
+        Where rows go; flushed and closed at the end.
+    clock : Clock
+        Whose time it is.
+    pace : Pace
+        How load and time are met.
+    filler : Filler, optional
+        Fetches the trades of gaps.
+    on_change : callable
+        Called after each slice of frames.
+
+    Attributes
+    ----------
+    begun, ended : asyncio.Event
+        Set when frames of the feed have been used; when the feed has nothing more to come.
+    lags : Lags
+        Receipt to journal.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        feed: Feed,
+        sink: Sink,
+        *,
+        clock: Clock,
+        pace: Pace,
+        filler: Filler | None = None,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.desk, self.feed, self.sink = desk, feed, sink
+        self.clock, self.pace = clock, pace
+        self.begun, self.ended = asyncio.Event(), asyncio.Event()
+        self.lags = Lags()
+        self._filler = filler
+        self._on_change = on_change
+        self._gaps: asyncio.Queue[Gap] = asyncio.Queue()
+        self._start: Gap | None = None  # until the feed is live
+        self._covered: dict[Gap, list[Gap]] = {}  # of earlier processes, by who asks for them too
+        self._is_closed = False
+        self._is_wall = isinstance(clock, WallClock)
+        self.inbox = Inbox(
+            self._consume,
+            limit_bytes=pace.inbox_bytes,
+            feeds=[feed],
+            conflates=pace.conflates,
+            gather_seconds=GATHER_SECONDS if self._is_wall else 0.0,
+        )
+        feed.on_gap = self.note_gap
+
+    def _consume(self, frames: Sequence[Frame]) -> None:
+        with _as_exhausted():
+            self.desk.feed(frames)
+        if self._is_wall:
+            received = np.array([frame.received_us for frame in frames[::16]], np.int64)
+            self.lags.add(self.clock.now_us() - received)
+        if self.desk.counts.messages:
+            self.begun.set()
+        self._on_change()
+
+    async def listen(self) -> None:
+        """Let the feed deliver until it ends."""
+        await self.feed.run(self._deliver)
+        self.ended.set()
+
+    def _deliver(self, frame: Frame) -> None:
+        """Hand a frame on; before the first live one, say what was missed while connecting."""
+        start = self._start
+        if start is not None and frame.channel == start.channel and self.feed.state.connects:
+            self._start = None
+            at_us = max(frame.received_us, self.inbox.last_us)
+            if at_us > start.until_us:
+                self.note_gap(Gap(start.feed, start.channel, start.until_us, at_us, "connecting"))
+        self.inbox.deliver(frame)
+
+    async def follow(self) -> None:
+        """Let time pass where nothing comes, and tell the feed where spot is."""
+        last = -1
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            now_us = self.clock.now_us()
+            second = now_us // 1_000_000
+            if second > last:
+                last = second
+                if self.pace.ticks:
+                    self.inbox.deliver(control.tick(now_us))
+                self.feed.follow(self.desk.engine.spots)
+
+    def note_gap(self, gap: Gap) -> None:
+        """Write a gap down and have it filled; on the event loop."""
+        _log.warning("gap on %s %s: %s", gap.feed, gap.channel, gap.reason)
+        self._say(GapNote(gap, "open"))
+        self._gaps.put_nowait(gap)
+
+    def note_start(self, opened_us: int, channel: str, *, unfilled: Sequence[Gap] = ()) -> None:
+        """Write down what this process missed before it started, if anything.
+
+        Parameters
+        ----------
+        opened_us : int
+            When the session began, microseconds since 1970.
+        channel : str
+            What trades come on.
+        unfilled : sequence of Gap
+            What an earlier process left: asked for together with what was missed since.
+        """
+        now_us = self.clock.now_us()
+        self.inbox.deliver(control.tick(now_us))
+        restored = [rows["known_at"] for rows in self.desk.start.restored.values() if len(rows)]
+        last_us = max((int(rows.cast("int64").to_numpy().max()) for rows in restored), default=-1)
+        covered = [gap for gap in unfilled if gap.channel == channel]
+        from_us = min([max(opened_us, last_us), *(gap.from_us for gap in covered)])
+        gap = Gap(self.desk.start.feed, channel, from_us, max(from_us, now_us), "start")
+        if from_us < now_us:
+            self._covered[gap] = covered
+            self.note_gap(gap)
+        for one in unfilled:
+            if one not in covered:
+                self._gaps.put_nowait(one)
+        if self.pace.ticks:
+            self._start = gap
+
+    async def fill(self) -> None:
+        """Fill gaps, one after the other, until cancelled."""
+        while True:
+            gap = await self._gaps.get()
+            try:
+                await self.fill_one(gap)
+            finally:
+                self._gaps.task_done()
+
+    async def gaps_filled(self) -> None:
+        """Wait until something became of every gap; while `fill` runs."""
+        await self._gaps.join()
+
+    async def fill_one(self, gap: Gap) -> None:
+        """Fetch a gap's trades; say what became of it."""
+        if self._filler is None:
+            self._say(GapNote(gap, "not_backfilled", detail="this feed has nobody to ask"))
+            return
+        filled = await self._asked(self._filler, gap)
+        listing = self.desk.listing
+        by_lane = np.bincount(listing.lane[filled.events.contract], minlength=len(listing.lanes))
+        counts = {
+            lane.symbol: int(n) for lane, n in zip(listing.lanes, by_lane.tolist(), strict=True)
+        }
+        if len(filled.events):
+            self.inbox.deliver(
+                control.packed_frame(control.FILL, filled.events, listing, self._now_us())
+            )
+        got = len(filled.events) or filled.known
+        status = "backfilled" if filled.complete else "partial" if got else "not_backfilled"
+        self._say(GapNote(gap, status, counts, filled.known, filled.detail[:500]))
+        for one in self._covered.pop(gap, ()):
+            self._say(GapNote(one, status, detail="asked for by a later start, see there"))
+
+    async def _asked(self, filler: Filler, gap: Gap) -> Filled:
+        book = self.desk.engine.book
+        for attempt in range(FILL_ATTEMPTS):
+            filled = await asyncio.to_thread(filler.fill, gap, book)
+            if filled.unlisted:
+                symbols = list(filled.unlisted)
+                self.inbox.deliver(control.list_frame(symbols, self._now_us()))
+                await self.inbox.emptied()
+            elif filled.complete or attempt == FILL_ATTEMPTS - 1:
+                break
+            else:
+                await asyncio.sleep(self.pace.fill_pause_seconds)
+        return filled
+
+    def _say(self, note: GapNote) -> None:
+        self.inbox.deliver(control.gap_frame(note, self._now_us()))
+
+    def _now_us(self) -> int:
+        """Return the clock of a frame of our own: of a played feed that of its last one."""
+        return self.clock.now_us() if self.pace.ticks else self.inbox.last_us
+
+    @property
+    def acknowledged_trades(self) -> int:
+        """Trades of the session that stand in the journal."""
+        return sum(
+            rows for (table, _), rows in self.sink.acknowledged.items() if table == LIVE_TRADES.name
+        )
+
+    async def finish(self) -> None:
+        """Use what waits, write what is open, close journal and recording; again does nothing."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        await self.inbox.drain()
+        with _as_exhausted():
+            self.desk.close()
+        if self.desk.recorder is not None:
+            self.desk.recorder.close()
+        started = time.monotonic()
+        whole = await asyncio.to_thread(self.sink.close)
+        _log.info(
+            "session flushed in %.1f s%s",
+            time.monotonic() - started,
+            "" if whole else "; the journal keeps what the lake did not take",
+        )
+
+
+@contextlib.contextmanager
+def _as_exhausted() -> Iterator[None]:
+    """Turn a stalled sink into the supervisor's word for it."""
+    try:
+        yield
+    except SinkStalledError as error:
+        raise ExhaustedError(str(error)) from error
