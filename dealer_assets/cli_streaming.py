@@ -80,7 +80,10 @@ def live(
     log_to_terminal()
     choice = _choice(underlyings, feed, session, speed, seconds, records=keep)
     code = run_live(
-        settings(), choice, serves=api, say=lambda text: err.print(text, highlight=False)
+        settings(),
+        choice,
+        serves=api,
+        say=lambda text: err.print(text, highlight=False, soft_wrap=True),
     )
     raise typer.Exit(code)
 
@@ -97,6 +100,11 @@ def _choice(
     from dealer_assets.settings import settings
     from streaming.desk_life import Choice
 
+    if session is None and speed != 1.0:
+        raise BadInputError(
+            f"expected --session with --speed {speed:g}: only a simulated session can go faster "
+            "than time"
+        )
     return Choice(
         lanes=_lanes(underlyings),
         feed=feed,
@@ -196,11 +204,15 @@ def replay(
         )
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     with Progress(*columns, TimeElapsedColumn(), console=err) as progress:
-        task = progress.add_task(found.name, total=found.frames)
+        begin_us, end_us = found.span_us
+        begin_us, end_us = max(begin_us, _us(first) or 0), min(end_us, _us(until) or end_us)
+        task = progress.add_task(found.name, total=max(end_us - begin_us, 1))
 
         def show(frames: int, at_us: int) -> None:
             at = datetime.fromtimestamp(max(at_us, 0) / 1e6, UTC)
-            progress.update(task, completed=frames, description=f"{found.name} {at:%H:%M:%S}")
+            progress.update(
+                task, completed=at_us - begin_us, description=f"{found.name} {at:%H:%M:%S}"
+            )
 
         done = asyncio.run(
             run(
@@ -231,13 +243,22 @@ def _list_recordings(folders: list[Path], root: Path) -> None:
     from streaming.recording import Recording
 
     if not folders:
-        out.print(f"no recordings in {root}: `dealer live --record` or `dealer record` makes them")
+        out.print(
+            f"no recordings in {root}: `dealer live --record` or `dealer record` makes them",
+            highlight=False,
+            soft_wrap=True,
+        )
     for folder in folders:
         try:
             found = Recording(folder)
-            out.print(f"{folder.name}  {found.frames:,} frames", highlight=False)
+            begin, end = (datetime.fromtimestamp(us / 1e6, UTC) for us in found.span_us)
+            out.print(
+                f"{folder.name}  {begin:%H:%M:%S} to {end:%H:%M:%S} UTC, {found.frames:,} frames",
+                highlight=False,
+                soft_wrap=True,
+            )
         except BadInputError as error:
-            err.print(f"[yellow]{folder.name}[/yellow]: {error}", highlight=False)
+            err.print(f"[yellow]{folder.name}[/yellow]: {error}", highlight=False, soft_wrap=True)
 
 
 def _print_summary(done: Replayed) -> None:
@@ -284,40 +305,46 @@ def gamma(
 
 
 def _gamma_table(lake: Lake, lanes: tuple[Underlying, ...]) -> Table:
+    """Lay out the newest second of every lane; fits 80 columns."""
     from rich.table import Table
 
     from streaming.latest import latest
 
     now = datetime.now(UTC)
-    table = Table(title=f"live gamma, {now:%Y-%m-%d %H:%M:%S} UTC")
-    table.add_column("underlying")
-    for name in ("spot", "naive, bn USD / 1 %", "flow, bn USD / 1 %", "hedge flow, mn USD"):
-        table.add_column(name, justify="right")
-    table.add_column("trades", justify="right")
-    table.add_column("age")
-    for lane in lanes:
-        found = latest(lake, lane, now=now)
-        if found is None:
-            table.add_row(lane.symbol, *["-"] * 5, "[red]none: start `dealer live`[/red]")
-        else:
-            table.add_row(lane.symbol, *_gamma_cells(found, now))
+    found = {lane.symbol: latest(lake, lane, now=now) for lane in lanes}
+    feeds = sorted({row.feed for row in found.values() if row})
+    table = Table(
+        title=f"live gamma at {now:%Y-%m-%d %H:%M:%S} UTC{', ' if feeds else ''}{', '.join(feeds)}",
+        caption="gamma bn USD per +1 %, hedge mn USD so far",
+        box=None,
+        padding=(0, 2, 0, 0),
+    )
+    table.add_column("", no_wrap=True)
+    for name in ("spot", "naive", "flow", "hedge", "trades"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("age", no_wrap=True)
+    for symbol, row in found.items():
+        table.add_row(symbol, *(_gamma_cells(row, now) if row else _NO_GAMMA))
     return table
 
 
+_NO_GAMMA = (*["-"] * 5, "[red]none: `dealer live`[/red]")
+
+
 def _gamma_cells(found: Latest, now: datetime) -> list[str]:
-    def signed(value: float | None, unit: float) -> str:
+    def signed(value: float | None, unit: float, places: int) -> str:
         if value is None:
             return "-"
-        return f"[{'green' if value >= 0 else 'red'}]{value / unit:+,.3f}[/]"
+        return f"[{'green' if value >= 0 else 'red'}]{value / unit:+,.{places}f}[/]"
 
     age = found.age(now).total_seconds()
-    words = f"{age:,.0f} s" if age < 7200 else f"{found.at:%Y-%m-%d %H:%M:%S}"
+    words = f"{age:,.0f} s" if 0 <= age < 7200 else f"{found.at:%Y-%m-%d %H:%M}"
     colour = {"fresh": "green", "stale": "bold red", "closed": "yellow"}[found.state]
     return [
         f"{found.spot:,.2f}",
-        signed(found.gammas.get("naive"), 1e9),
-        signed(found.gammas.get("session_flow"), 1e9),
-        signed(found.hedge_flow_usd, 1e6),
+        signed(found.gammas.get("naive"), 1e9, 3),
+        signed(found.gammas.get("session_flow"), 1e9, 3),
+        signed(found.hedge_flow_usd, 1e6, 0),
         f"{found.trades:,}",
-        f"[{colour}]{words} {found.state}, {found.feed}[/]",
+        f"[{colour}]{found.state}, {words}[/]",
     ]

@@ -38,7 +38,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DEALER_DATA_DIR", str(folder))
         patch.setenv("DAGSTER_HOME", str(folder / "dagster"))
-        patch.setenv("DEALER_SIMULATOR_DENSITY", "0.05")
+        patch.setenv("DEALER_SIMULATOR_DENSITY", "0.2")
         patch.setenv("DEALER_PROVIDER", "simulator")
         settings.cache_clear()
         runs = [*run_partitions(["SPX", "SPY"], [SESSION]), *run_partitions(["BTC"], [SATURDAY])]
@@ -77,7 +77,7 @@ def test_stored_levels_are_what_pricing_the_snapshot_alone_gives(platform: Path)
 @pytest.mark.slow
 def test_running_again_changes_no_byte_and_rebuilding_neither(platform: Path) -> None:
     before = lake_bytes(platform)
-    assert all(run.is_success for run in run_partitions(["SPX", "SPY"], [SESSION]))
+    assert all(run.is_success for run in run_partitions(["SPY"], [SESSION]))
     assert lake_bytes(platform) == before
     assert all(run.is_success for run in run_partitions(["SPX"], [SESSION], rebuild=True))
     assert lake_bytes(platform) == before

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import random
-import signal
-import subprocess
-import sys
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -33,13 +32,15 @@ from dealer_assets.providers.patience import Patience
 from dealer_assets.providers.polygon.provider import PolygonProvider
 from dealer_assets.providers.simulator.provider import SimulatorProvider
 from dealer_assets.records import held
-from dealer_assets.underlyings import underlying
+from dealer_assets.underlyings import Underlying, underlying
+from dealer_assets_tests import forked
 from dealer_assets_tests.exchange.clock import VirtualClock
 from dealer_assets_tests.exchange.server import running
 from dealer_assets_tests.exchange.world import KEY, World
 
 NOW = datetime(2026, 11, 20, 22, 0, tzinfo=UTC)
 SPX = underlying("SPX")
+XSP = underlying("XSP")  # its whole tape is a sixteenth of SPX's
 DAY = date(2026, 11, 18)
 TAPE = (
     tables.LISTED_CONTRACTS,
@@ -49,7 +50,6 @@ TAPE = (
     tables.OPTION_QUOTES,
 )
 DENSITY = 0.05
-PROJECT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -91,6 +91,7 @@ def bring(
     *,
     wanted: Sequence[tables.Table] = TAPE,
     contracts: int = 6,
+    asset: Underlying = SPX,
 ) -> list[Outcome]:
     """Fetch every table of some sessions, going on past a vendor's refusals."""
     source = HistorySource([provider], cache, contracts)
@@ -98,7 +99,7 @@ def bring(
     for day in days:
         for table in wanted:
             with suppress(ProviderError):
-                outcomes.append(fetch(lake, source, SPX, table=table, session_date=day, now=NOW))
+                outcomes.append(fetch(lake, source, asset, table=table, session_date=day, now=NOW))
     return outcomes
 
 
@@ -110,6 +111,7 @@ def contents(lake: Lake) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_an_outage_in_a_backfill_of_twenty_days_loses_and_doubles_nothing(
     polygon: PolygonProvider, world: World, tmp_path: Path
 ) -> None:
@@ -118,17 +120,18 @@ def test_an_outage_in_a_backfill_of_twenty_days_loses_and_doubles_nothing(
 
     def place(name: str) -> tuple[Lake, HistoryCache]:
         lake = open_lake(str(tmp_path / name / "lake"))
-        cache = HistoryCache(open_lake(str(tmp_path / name / "cache")))
-        # thirty requests a day, and another test has them
-        bring(lake, cache, SimulatorProvider(density=DENSITY), days, wanted=TAPE[:1])
-        return lake, cache
+        return lake, HistoryCache(open_lake(str(tmp_path / name / "cache")))
 
     def backfill(where: tuple[Lake, HistoryCache], some: Sequence[date]) -> list[str]:
         begun = len(world.requests)
-        bring(*where, polygon, some, wanted=TAPE[1:], contracts=3)
+        bring(*where, polygon, some, wanted=TAPE[1:], contracts=3, asset=XSP)
         return world.requests[begun:]
 
-    whole, broken = place("whole"), place("broken")
+    whole = place("whole")
+    # thirty requests a day, and another test has them
+    bring(*whole, SimulatorProvider(density=DENSITY), days, wanted=TAPE[:1], asset=XSP)
+    shutil.copytree(tmp_path / "whole", tmp_path / "broken")
+    broken = place("broken")
     backfill(whole, days)
     before = backfill(broken, days[:9])
     world.faults.arm("polygon_503", times=None, skip=5)  # goes down in the tenth session
@@ -147,47 +150,42 @@ def test_an_outage_in_a_backfill_of_twenty_days_loses_and_doubles_nothing(
     assert backfill(broken, days) == []
 
 
-_BACKFILL = """
-import sys
-from datetime import UTC, date, datetime
-from pathlib import Path
-from pydantic import SecretStr
-from dealer_assets_tests import test_history as here
-from dealer_assets.domain import sessions
-url, folder = sys.argv[1:]
-lake = here.open_lake(folder + "/lake")
-cache = here.HistoryCache(here.open_lake(folder + "/cache"))
-days = sessions.sessions_between("XNYS", date(2026, 11, 12), here.DAY)
-here.bring(lake, cache, here.SimulatorProvider(density=here.DENSITY), days, wanted=here.TAPE[:1])
-with here.PolygonProvider(SecretStr(here.KEY), base_url=url, clock=lambda: here.NOW) as polygon:
-    print("begun", flush=True)
-    here.bring(lake, cache, polygon, days, wanted=here.TAPE[1:], contracts=5)
-"""
+def backfill_of_a_week(url: str, folder: str) -> None:
+    """Fetch five sessions from the exchange; in a process of its own."""
+    lake = open_lake(f"{folder}/lake")
+    cache = HistoryCache(open_lake(f"{folder}/cache"))
+    days = sessions.sessions_between("XNYS", date(2026, 11, 12), DAY)
+    bring(lake, cache, SimulatorProvider(density=DENSITY), days, wanted=TAPE[:1], asset=XSP)
+    with PolygonProvider(SecretStr(KEY), base_url=url, clock=lambda: NOW) as polygon:
+        Path(folder, "begun").touch()
+        bring(lake, cache, polygon, days, wanted=TAPE[1:], contracts=5, asset=XSP)
 
 
+@pytest.mark.slow
 def test_a_backfill_killed_at_any_moment_continues_to_the_same_bytes(
     url: str, tmp_path: Path
 ) -> None:
-    def start(folder: Path) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", _BACKFILL, url, str(folder)]
-        return subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
+    said = tmp_path / "said.txt"
 
-    for folder in (tmp_path / "whole", tmp_path / "killed"):
+    def start(folder: Path) -> ForkServerProcess:
+        (folder / "begun").unlink(missing_ok=True)
+        return forked.start(backfill_of_a_week, url, str(folder), environment={}, output=said)
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    for folder in (whole, killed):
         folder.mkdir()
-    with start(tmp_path / "whole") as undisturbed:
-        assert undisturbed.wait(timeout=120) == 0
+    forked.finish(start(whole), said, seconds=120)
     chance = random.Random(11)
     for _ in range(3):
-        with start(tmp_path / "killed") as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "begun\n"
-            time.sleep(chance.uniform(0.3, 1.5))
-            process.send_signal(signal.SIGKILL)
-    with start(tmp_path / "killed") as last:
-        assert last.wait(timeout=120) == 0
-    assert contents(open_lake(str(tmp_path / "killed" / "lake"))) == contents(
-        open_lake(str(tmp_path / "whole" / "lake"))
-    )
+        process = start(killed)
+        while not (killed / "begun").exists():
+            assert process.is_alive(), said.read_text()
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0.3, 1.5))
+        forked.kill(process)
+    forked.finish(start(killed), said, seconds=120)
+    lakes = [open_lake(str(folder / "lake")) for folder in (whole, killed)]
+    assert contents(lakes[0]) == contents(lakes[1])
 
 
 def test_what_the_cache_holds_is_read_again_without_a_request(
@@ -326,18 +324,18 @@ def test_a_fall_back_on_another_provider_is_told_and_not_final(
     cache: HistoryCache, lake: Lake
 ) -> None:
     simulator = SimulatorProvider(density=DENSITY)
-    bring(lake, cache, simulator, [DAY], wanted=TAPE[:1])
+    bring(lake, cache, simulator, [DAY], wanted=TAPE[:1], asset=XSP)
     source = HistorySource([Late(density=DENSITY), simulator], cache)
     where = {"table": tables.OPTION_TRADES, "session_date": DAY, "now": NOW}
-    first = fetch(lake, source, SPX, **where)
+    first = fetch(lake, source, XSP, **where)
     assert [f.code for f in first.findings] == ["provider_fallback"]
     assert first.is_partial, "the preferred one is asked again"
 
 
 def test_a_simulated_tape_makes_simulated_chains(cache: HistoryCache, lake: Lake) -> None:
-    bring(lake, cache, SimulatorProvider(density=DENSITY), [DAY], contracts=50)
+    bring(lake, cache, SimulatorProvider(density=DENSITY), [DAY], contracts=50, asset=XSP)
     times = sessions.instants_of("XNYS", DAY, count=2)
-    reconstruct_session(lake, SPX, session_date=DAY, instants=times)
+    reconstruct_session(lake, XSP, session_date=DAY, instants=times)
     rows = scan(lake, tables.CHAIN_SNAPSHOTS, columns=["provider"])
     assert set(rows["provider"].to_pylist()) == {"simulator"}
 

@@ -14,7 +14,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 def test_a_session_draws_the_same_bytes_each_time() -> None:
     simulator = SimulatorProvider(density=0.05)
-    trades = simulator.trades(underlying("SPX"), session_date=date(2026, 11, 18)).rows
+    trades = simulator.trades(underlying("XSP"), session_date=date(2026, 11, 18)).rows
     picture = volume_picture(trades)
     assert picture.startswith(PNG)
     assert picture == volume_picture(trades)

@@ -54,6 +54,10 @@ class PlayClock:
         self._speed = speed
         self._wall_start: float | None = None
 
+    def go_on_at(self, start_us: int) -> None:
+        """Start later than planned; before it is first asked to wait."""
+        self._start_us = max(self._start_us, start_us)
+
     def now_us(self) -> int:
         """Return microseconds since 1970."""
         if self._wall_start is None or not self._speed:

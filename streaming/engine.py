@@ -140,6 +140,8 @@ class Engine:
         """
         self._require_all(trades)
         for symbol, rows in trades.items():
+            if not rows.num_rows:
+                continue
             lane = self._by_symbol[symbol]
             ordered = rows.sort_by("stream_sequence")
             self.book.restore(ordered)

@@ -32,7 +32,9 @@ def desk_health(session: Session, parts: Mapping[str, PartState]) -> dict[str, A
     desk, feed, inbox = session.desk, session.feed, session.inbox
     counts, sink = desk.counts, session.sink.state
     now_us = session.clock.now_us()
-    silent = (now_us - counts.last_us) / 1e6 if counts.last_us >= 0 else None
+    # a played session has no clock that its messages could be late against
+    is_timed = session.pace.ticks and counts.messages > 0
+    silent = (now_us - counts.last_us) / 1e6 if is_timed else None
     return {
         "feed": desk.start.feed,
         "phase": feed.state.phase,
@@ -47,6 +49,7 @@ def desk_health(session: Session, parts: Mapping[str, PartState]) -> dict[str, A
         "queue_bytes": inbox.bytes_waiting,
         "is_paused": inbox.is_paused,
         "seconds_since_message": silent,
+        **session.figures,
         "drops": feed.state.drops,
         "restarts": sum(state.crashes for state in parts.values()),
         "sink": {"status": sink.status, "reason": sink.reason, "waiting_rows": sink.waiting_rows},
@@ -70,11 +73,13 @@ def problems_of(session: Session, parts: Mapping[str, PartState]) -> list[str]:
     ]
     if feed.phase not in ("live", "stopped"):
         found.append(f"feed is {feed.phase}" + (f": {feed.problem}" if feed.problem else ""))
-    found += [f"subscription refused: {text}" for text in feed.refused[:3]]
+    denied = [text for text in feed.refused if text not in feed.notes]
+    found += [f"subscription refused: {text}" for text in denied[:3]]
     last_us = session.desk.counts.last_us
     silent = (session.clock.now_us() - feed.last_us) / 1e6 if feed.last_us >= 0 else 0.0
     if feed.phase == "live" and session.pace.ticks and silent > SILENT_SECONDS:
         found.append(f"nothing received for {silent:.0f} s")
+    found += session.desk.remarks
     if not sink.is_ok:
         found.append(f"{sink.status}: {sink.reason}")
     if inbox.is_paused:
@@ -88,9 +93,15 @@ def heartbeat_of(session: Session, parts: Mapping[str, PartState]) -> dict[str, 
     """Return the columns of a heartbeat; delays are of the time since the one before."""
     import psutil  # a process of no long life needs none
 
-    document = desk_health(session, parts)
     lag = session.lags.take()
     venue = session.desk.venue_lags.take()
+    session.figures = {
+        "lag_p50_ms": lag[0],
+        "lag_p99_ms": lag[1],
+        "venue_lag_p50_ms": venue[0],
+        "rss_mb": psutil.Process().memory_info().rss / 2**20,
+    }
+    document = desk_health(session, parts)
     names = (
         "feed",
         "phase",
@@ -105,9 +116,4 @@ def heartbeat_of(session: Session, parts: Mapping[str, PartState]) -> dict[str, 
         "queue_bytes",
         "drops",
     )
-    return {name: document[name] for name in names} | {
-        "lag_p50_ms": lag[0],
-        "lag_p99_ms": lag[1],
-        "venue_lag_p50_ms": venue[0],
-        "rss_mb": psutil.Process().memory_info().rss / 2**20,
-    }
+    return {name: document[name] for name in names} | session.figures

@@ -137,6 +137,12 @@ class Inbox:
             self.take_slice()
             await asyncio.sleep(0)
 
+    def drop(self) -> None:
+        """Forget what waits; of frames that can be had again."""
+        self._queue.clear()
+        self.bytes_waiting = 0
+        self._emptied.set()
+
     async def emptied(self) -> None:
         """Wait until all that was delivered is used; while `run` runs."""
         if self._queue:

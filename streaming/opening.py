@@ -13,13 +13,16 @@ from datetime import UTC, date, datetime
 
 import pyarrow as pa
 
+from dealer_assets.domain.columns import integers
+from dealer_assets.lake.reader import list_parts, read_part
 from dealer_assets.lake.storage import Lake
 from dealer_assets.settings import Settings
 from dealer_assets.sources import lake_of
+from dealer_assets.tables import LIVE_TABLES
 from dealer_assets.underlyings import Underlying
 from streaming import control
 from streaming.bootstrap import Seed, gather, newest_chains, seed_of
-from streaming.clock import Clock
+from streaming.clock import Clock, PlayClock
 from streaming.events import Frame
 from streaming.feeds.base import Feed, Gap
 from streaming.hours import desk_of
@@ -28,6 +31,8 @@ from streaming.recording import Recorder
 from streaming.sink import Sink
 from streaming.sourcing import SIMULATOR, Asker, asker_of, feed_of, providers_of
 from streaming.start import DeskName, Start, StreamOptions
+
+_SECOND_US = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,9 @@ def open_session(
         undo.callback(sink.close)
         recovered = sink.recover()
         restored = {name: rows for name, rows in recovered.trades.items() if rows.num_rows}
+        notes = [*recovered.notes]
+        if isinstance(clock, PlayClock):
+            notes += _go_on(clock, lake, sink, start)
         start = replace(start, taken=recovered.taken, restored=restored)
         desk = Desk.open(start, sink)
         feed = feed_of(settings, feed_name, desk.listing, sessions_of=start.sessions, clock=clock)
@@ -129,8 +137,26 @@ def open_session(
             desk.recorder = Recorder(root, start, started_us=clock.now_us())
         undo.pop_all()
     seed = seed_of(start, desk.listing, seed_chains, _instant(clock))
-    notes = (*recovered.notes, *start.missing, *seed.told)
-    return Opened(desk, feed, sink, asker, _frame(seed, desk, clock), recovered.unfilled, notes)
+    notes += [*start.missing, *seed.told]
+    frame = _frame(seed, desk, clock)
+    return Opened(desk, feed, sink, asker, frame, recovered.unfilled, tuple(notes))
+
+
+def _go_on(clock: PlayClock, lake: Lake, sink: Sink, start: Start) -> list[str]:
+    """Let a played session go on behind the rows that it has, instead of bringing them again."""
+    sink.flush()
+    newest = [
+        int(integers(read_part(lake, table, parts[-1]), "known_at").max())
+        for table in LIVE_TABLES
+        for symbol, day in start.sessions.items()
+        if (parts := list_parts(lake, table, symbol, day))
+    ]
+    if not newest:
+        return []
+    begin_us = (max(newest) // _SECOND_US + 1) * _SECOND_US
+    clock.go_on_at(begin_us)
+    at = datetime.fromtimestamp(begin_us / 1e6, UTC)
+    return [f"the session has rows already: it goes on at {at:%H:%M:%S} UTC"]
 
 
 def start_of(

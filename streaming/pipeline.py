@@ -130,8 +130,18 @@ class Desk:
             recorder=recorder,
         )
 
+    @property
+    def remarks(self) -> list[str]:
+        """What decoders have to say about their sources, in words."""
+        return [text for one in self._decoders.values() for text in getattr(one, "remarks", ())]
+
     def feed(self, frames: Sequence[Frame]) -> None:
         """Take in frames, in order of their clock; on return their rows are safe."""
+        self.take_in(frames)
+        self.keep()
+
+    def take_in(self, frames: Sequence[Frame]) -> None:
+        """Take in frames, in order of their clock; their rows are safe once they are kept."""
         if self.recorder is not None:
             self.recorder.append(frames)
         self.counts.frames += len(frames)
@@ -140,7 +150,6 @@ class Desk:
                 self._hold(list(group))
             else:
                 self._take_second(second, list(group))
-        self._keep()
 
     def tick(self, now_us: int) -> None:
         """Say that time passed; nothing happens within a second that has begun."""
@@ -160,7 +169,7 @@ class Desk:
         if self._held:
             self._release()
         self._flush_rejects(self.counts.last_us)
-        self._keep()
+        self.keep()
 
     def write(self, rows: Rows) -> None:
         """Keep rows about the process itself, which no replay has."""
@@ -295,10 +304,10 @@ class Desk:
         events = events.take(chosen)
         book.apply(events.take(np.argsort(events.received_us, kind="stable")))
 
-    def _keep(self) -> None:
+    def keep(self) -> None:
         """Hand the engine's rows to the sink, then tell it the time; the cuts are the rows' own.
 
-        Once for all frames that came together: laying rows out costs by the call, not by the row.
+        Once for many frames: laying rows out costs by the call, not by the row.
         """
         self._append(self.engine.take())
         if self._second > 0:

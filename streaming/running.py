@@ -7,13 +7,17 @@ arguments (`dealer_assets.cli_streaming`).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
+from dealer_assets.errors import BadInputError
 from dealer_assets.settings import Settings
 from streaming.api.hub import Hub
 from streaming.desk_life import Choice
+from streaming.feeds.base import FeedRefusedError
 from streaming.runtime import Runtime
+from streaming.standing import tell as tell_standing
 
 Say = Callable[[str], None]
 
@@ -49,14 +53,20 @@ def run_live(settings: Settings, choice: Choice, *, serves: bool, say: Say) -> i
         for desk in runtime.desks:
             symbols = ", ".join(lane.symbol for lane in desk.lanes)
             say(f"{desk.name} desk: {symbols} through {desk.feed_name}")
-        code = await runtime.run()
+        telling = asyncio.ensure_future(tell_standing(runtime, say))
+        try:
+            code = await runtime.run()
+        finally:
+            telling.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await telling
         say(f"ended: {runtime.supervisor.reason}")
         return code
 
     return asyncio.run(main())
 
 
-def serving(settings: Settings, say: Say) -> Callable[[Hub], asyncio.Future[None]]:
+def serving(settings: Settings, say: Say) -> Callable[[Hub], Awaitable[None]]:
     """Return what serves the live API over a hub until cancelled.
 
     Raises
@@ -72,15 +82,16 @@ def serving(settings: Settings, say: Say) -> Callable[[Hub], asyncio.Future[None
     origins = tuple(part.strip() for part in settings.stream_origins.split(",") if part.strip())
     access = Access(host=settings.stream_host, token=settings.stream_token, origins=origins)
 
-    def start(hub: Hub) -> asyncio.Future[None]:
+    async def start(hub: Hub) -> None:
         def ready(port: int) -> None:
             say(f"API on http://{settings.stream_host}:{port} (/snapshot, /health, /docs)")
 
         pace = Pace(interval_ms=settings.stream_interval_ms)
         app = build_app(hub, access, pace=pace)
-        return asyncio.ensure_future(
-            serve(app, host=settings.stream_host, port=settings.stream_port, on_ready=ready)
-        )
+        try:
+            await serve(app, host=settings.stream_host, port=settings.stream_port, on_ready=ready)
+        except BadInputError as error:  # a taken port stays taken: said once, not tried again
+            raise FeedRefusedError(str(error)) from error
 
     return start
 
@@ -89,3 +100,4 @@ def log_to_terminal(level: int = logging.INFO) -> None:
     """Write the process's log to standard error, with times."""
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs addresses
+    logging.getLogger("picows").setLevel(logging.WARNING)  # two lines a connection

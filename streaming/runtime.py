@@ -67,6 +67,7 @@ class Runtime:
         self.heartbeat_seconds = heartbeat_seconds
         self.wall = WallClock()
         self.hub = Hub(self.health)
+        self.hub.expect(lane.symbol for lane in choice.lanes)
         self.supervisor = Supervisor(patience=patience)
         self.desks = [DeskLife(name, lanes, self) for name, lanes in desks_of(choice.lanes).items()]
         self._serve, self._report = serve, report
@@ -88,7 +89,7 @@ class Runtime:
         undo = self.supervisor.listen()
         try:
             await self.supervisor.run()
-            _log.info("ending: %s", self.supervisor.reason)
+            _log.info("ending: %s; draining, a second signal ends at once", self.supervisor.reason)
             return await self.supervisor.drained(self._finish())
         finally:
             undo()
@@ -96,9 +97,9 @@ class Runtime:
     def _parts(self) -> Sequence[Part]:
         parts = [Part(f"{desk.name} desk", desk.run) for desk in self.desks]
         if self.choice.session is not None:
-            parts.append(Part("chosen session", self._all_done, ends_run=True))
+            parts.append(Part("the chosen session", self._all_done, ends_run=True))
         if self.choice.seconds is not None:
-            parts.append(Part("time", self._time_over, ends_run=True))
+            parts.append(Part("the time of --seconds", self._time_over, ends_run=True))
         if self._serve is not None:
             serve = self._serve
             parts.append(Part("api", lambda: serve(self.hub)))

@@ -32,11 +32,18 @@ _log = logging.getLogger(__name__)
 TICK_SECONDS = 0.2
 """How often a live clock is looked at; a second is totalled so long after it is over."""
 
-GATHER_SECONDS = 0.025
-"""How long frames gather before they are used: a batch costs some milliseconds of its own."""
+GATHER_SECONDS = 0.001
+"""How long frames gather before they are used: what a subscriber waits for longest."""
+
+KEEP_SECONDS = 0.025
+"""How long rows gather before they are journaled: to lay them out costs milliseconds by the call.
+Until then they are shown and not acknowledged."""
 
 PATIENT_SECONDS = 30.0
 """How long a count of seconds waits for the first frame before it begins without."""
+
+FIGURES = ("lag_p50_ms", "lag_p99_ms", "venue_lag_p50_ms", "rss_mb")
+"""What is measured between two heartbeats; `Session.figures` has the last ones."""
 
 FILL_ATTEMPTS = 3
 _FILL_PAUSE_SECONDS = 30.0
@@ -90,6 +97,8 @@ class Session:
         Set when frames of the feed have been used; when the feed has nothing more to come.
     lags : Lags
         Receipt to journal.
+    figures : dict of str to float or None
+        What the last heartbeat measured, see `FIGURES`.
     """
 
     def __init__(
@@ -113,7 +122,10 @@ class Session:
         self._start: Gap | None = None  # until the feed is live
         self._covered: dict[Gap, list[Gap]] = {}  # of earlier processes, by who asks for them too
         self._is_closed = False
+        self.figures: dict[str, float | None] = dict.fromkeys(FIGURES)
         self._is_wall = isinstance(clock, WallClock)
+        self._unkept: list[int] = []  # when frames were received whose rows gather
+        self._kept = time.monotonic()
         self.inbox = Inbox(
             self._consume,
             limit_bytes=pace.inbox_bytes,
@@ -125,13 +137,22 @@ class Session:
 
     def _consume(self, frames: Sequence[Frame]) -> None:
         with _as_exhausted():
-            self.desk.feed(frames)
-        if self._is_wall:
-            received = np.array([frame.received_us for frame in frames[::16]], np.int64)
-            self.lags.add(self.clock.now_us() - received)
+            self.desk.take_in(frames)
+        self._unkept += [frame.received_us for frame in frames[::16]]
+        if not self._is_wall or time.monotonic() - self._kept >= KEEP_SECONDS:
+            self._keep()
         if self.desk.counts.messages:
             self.begun.set()
         self._on_change()
+
+    def _keep(self) -> None:
+        """Journal the rows that have gathered."""
+        with _as_exhausted():
+            self.desk.keep()
+        self._kept = time.monotonic()
+        if self._is_wall and self._unkept:
+            self.lags.add(self.clock.now_us() - np.array(self._unkept, np.int64))
+        self._unkept.clear()
 
     async def listen(self) -> None:
         """Let the feed deliver until it ends."""
@@ -153,6 +174,8 @@ class Session:
         last = -1
         while True:
             await asyncio.sleep(TICK_SECONDS)
+            if self._unkept:
+                self._keep()
             now_us = self.clock.now_us()
             second = now_us // 1_000_000
             if second > last:
@@ -262,7 +285,10 @@ class Session:
         if self._is_closed:
             return
         self._is_closed = True
-        await self.inbox.drain()
+        if self._is_wall:
+            await self.inbox.drain()
+        else:  # what is played can be played again: nobody wants to wait for it
+            self.inbox.drop()
         with _as_exhausted():
             self.desk.close()
         if self.desk.recorder is not None:

@@ -150,7 +150,9 @@ def _deribit(settings: Settings, listing: Listing, clock: Clock) -> Feed:
         lanes=listing.lanes,
         now_us=clock.now_us,
         credentials=credentials,
-        options=DeribitOptions(talk=TalkOptions(tickers=settings.stream_deribit_tickers)),
+        options=DeribitOptions(
+            talk=TalkOptions(tickers=settings.stream_deribit_tickers, cross_check=True)
+        ),
     )
 
 

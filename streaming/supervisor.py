@@ -206,7 +206,7 @@ class Supervisor:
     def _signalled(self, name: str) -> None:
         if self.is_stopping:
             self._forced.set()
-        self.stop(f"{name}: draining and flushing; a second signal ends at once")
+        self.stop(name)
 
     def _begin(self, part: Part) -> None:
         self._tasks[part.name] = asyncio.create_task(self._keep(part), name=part.name)

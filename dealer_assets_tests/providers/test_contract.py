@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any, get_args
 
 import pyarrow as pa
@@ -101,7 +101,8 @@ MAKERS: dict[str, Callable[[str], Provider]] = {
     "occ": occ,
     "rates": rates,
 }
-SERVED = dict.fromkeys(MAKERS, "SPX") | {"deribit": "BTC", "flatfiles": "XSP"}
+# those that give whole sessions give a small one: XSP's tape is a sixteenth of SPX's
+SERVED = dict.fromkeys(MAKERS, "SPX") | {"deribit": "BTC", "flatfiles": "XSP", "simulator": "XSP"}
 
 
 @dataclass
@@ -161,6 +162,7 @@ def asked(provider: Provider, capability: Capability, keep: Memory | None = None
     return ask(asset, session_date=BEFORE, symbols=symbols, **kept)  # type: ignore[no-any-return]
 
 
+@cache
 def few(symbol: str) -> list[str]:
     """Three contracts that trade a lot."""
     from dealer_assets.providers.simulator.provider import SimulatorProvider
@@ -171,13 +173,19 @@ def few(symbol: str) -> list[str]:
     return busy.sort_by([("volume_contracts", "descending")])["symbol"].to_pylist()[:3]  # type: ignore[no-any-return]
 
 
-def capabilities(*, but: tuple[str, ...] = ()) -> list[tuple[str, str]]:
+@cache
+def offered() -> list[tuple[str, str]]:
+    """Return what each provider offers; once, because making one may read a second's worth."""
     pairs = []
     for name in sorted(MAKERS):
         made = MAKERS[name]("http://127.0.0.1:9")
-        pairs += [(name, c) for c in sorted(made.capabilities) if c not in but]
+        pairs += [(name, c) for c in sorted(made.capabilities)]
         made.close()
     return pairs
+
+
+def capabilities(*, but: tuple[str, ...] = ()) -> list[tuple[str, str]]:
+    return [(name, c) for name, c in offered() if c not in but]
 
 
 def test_it_has_a_word_for_a_name_and_tells_what_it_offers(provider: Provider, name: str) -> None:

@@ -24,6 +24,7 @@ import pyarrow as pa
 
 import streaming.bootstrap
 import streaming.desk_life
+import streaming.feeds.polygon_fill
 import streaming.opening
 import streaming.runtime
 from dealer_assets.providers.polygon.provider import PolygonProvider
@@ -32,7 +33,13 @@ from dealer_assets.settings import settings
 from dealer_assets.tables import Table
 from dealer_assets.tables.live import FEED_GAPS
 from dealer_assets.underlyings import underlying
-from dealer_assets_tests.streaming.chaos_market import DAY, DENSITY, ExchangeClock, clock_at
+from dealer_assets_tests.streaming.chaos_market import (
+    DAY,
+    DENSITY,
+    ExchangeClock,
+    clock_at,
+    patient_filler,
+)
 from streaming.desk_life import Choice
 from streaming.events import Frame
 from streaming.pipeline import Desk
@@ -80,8 +87,7 @@ def warm(symbol: str) -> None:
     import streaming.api.app
     import streaming.api.server
     import streaming.api.stream
-    import streaming.feeds.polygon
-    import streaming.feeds.polygon_fill  # noqa: F401
+    import streaming.feeds.polygon  # noqa: F401
 
     lane, provider = underlying(symbol), SimulatorProvider(density=DENSITY)
     listed = provider.listing(lane, session_date=DAY).rows
@@ -89,7 +95,7 @@ def warm(symbol: str) -> None:
     start = Start("us", "polygon", (lane,), {symbol: DAY}, listed, interest, options=StreamOptions())
     desk = Desk.open(start, Nowhere())
     at_us = 1789479000_000_000
-    spot = {"ev": "V", "val": 660.0, "T": f"I:{symbol}", "t": at_us // 1000}
+    spot = {"ev": "V", "val": 18.0, "T": f"I:{symbol}", "t": at_us // 1000}
     messages = [spot] + [
         {"ev": "Q", "sym": f"O:{name}", "bp": 1.0, "ap": 1.2, "bs": 1, "as": 2, "t": at_us // 1000}
         for name in desk.listing.symbols[:60]
@@ -112,7 +118,7 @@ def live(plan: Mapping[str, Any]) -> int:
     streaming.runtime.WallClock = lambda: clock  # type: ignore[assignment,misc]
     streaming.bootstrap.OLD = timedelta(days=1)
     streaming.opening.Sink = ToldSink  # type: ignore[attr-defined]
-    # the exchange's chains are of whole minutes: a gap's end is covered a few seconds later
+    streaming.feeds.polygon_fill.PolygonFiller = patient_filler(clock)  # type: ignore[misc]
     streaming.desk_life.Pace = partial(Pace, fill_pause_seconds=1.0)  # type: ignore[assignment,misc]
     log_to_terminal()
     choice = Choice(lanes=(underlying(plan["symbol"]),))

@@ -21,10 +21,11 @@ import pytest
 import streaming.desk_life
 import streaming.feeds.deribit
 import streaming.feeds.polygon
+import streaming.feeds.polygon_fill
 from dealer_assets.providers.polygon.provider import PolygonProvider
 from dealer_assets.settings import Settings, settings
 from dealer_assets.underlyings import underlying
-from dealer_assets_tests.streaming.chaos_market import ExchangeClock, Market
+from dealer_assets_tests.streaming.chaos_market import ExchangeClock, Market, patient_filler
 from dealer_assets_tests.streaming.deribit_market import OPTIONS as HASTY_DERIBIT
 from dealer_assets_tests.streaming.polygon_market import HASTY as HASTY_LINE
 from streaming.desk_life import Choice
@@ -111,7 +112,7 @@ class Process:
     async def until_whole(self) -> None:
         """Wait until the feed is live and something became of every gap."""
         await self.until_live()
-        async with asyncio.timeout(20.0):
+        async with asyncio.timeout(60.0):
             await self.session.gaps_filled()
         await self.session.inbox.emptied()
 
@@ -143,7 +144,9 @@ async def process(
 
 def configured(market: Market, data: Path, monkeypatch: pytest.MonkeyPatch, **more: str) -> None:
     """Point the settings at the market and a folder."""
-    share_clock(monkeypatch, ExchangeClock(market.world.clock))
+    clock = ExchangeClock(market.world.clock)
+    share_clock(monkeypatch, clock)
+    monkeypatch.setattr(streaming.feeds.polygon_fill, "PolygonFiller", patient_filler(clock))
     for name, value in (market.environment(data) | more).items():
         monkeypatch.setenv(name, value)
     settings.cache_clear()

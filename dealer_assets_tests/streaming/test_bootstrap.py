@@ -235,3 +235,25 @@ def test_heartbeats_and_health_tell_how_the_process_is() -> None:
     assert len(beats) >= 2
     assert beats[-1]["quotes"] > 0
     assert beats[-1]["rss_mb"] > 10.0
+
+
+@pytest.mark.usefixtures("small_settings")
+def test_a_session_that_is_played_again_goes_on_behind_its_rows_and_doubles_nothing() -> None:
+    def play() -> None:
+        choice = Choice(lanes=(BTC,), session=DAY, speed=120.0, seconds=1.0)
+        assert asyncio.run(Runtime(settings(), choice).run()) == 0
+
+    def trades() -> pa.Table:
+        return read_partition(lake_of(settings()), tables.LIVE_TRADES, "BTC", DAY)
+
+    play()
+    first = trades()
+    play()
+    both = trades()
+    numbers = both["stream_sequence"].to_pylist()
+    assert both.num_rows > first.num_rows > 0
+    assert numbers == list(range(both.num_rows))
+    assert len(set(both["trade_number"].to_pylist())) == both.num_rows
+    seconds = read_partition(lake_of(settings()), tables.LIVE_GAMMA, "BTC", DAY)
+    at = list(zip(seconds["known_at"].to_pylist(), seconds["model"].to_pylist(), strict=True))
+    assert len(set(at)) == len(at)

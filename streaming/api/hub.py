@@ -6,10 +6,10 @@ Belongs here: the one object that the API reads from. Does not belong here: docu
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from dealer_assets.errors import UnknownUnderlyingError
+from dealer_assets.errors import NoDataError, UnknownUnderlyingError
 from streaming.view import LaneView
 
 Health = Mapping[str, Any]
@@ -27,6 +27,7 @@ class Hub:
     def __init__(self, health: Callable[[], Health]) -> None:
         self.health = health
         self._views: dict[str, Callable[[], LaneView]] = {}
+        self._expected: tuple[str, ...] = ()
         self._revision = 0
         self._changed = asyncio.Event()
 
@@ -39,6 +40,10 @@ class Hub:
     def revision(self) -> int:
         """Grows with every change."""
         return self._revision
+
+    def expect(self, underlyings: Iterable[str]) -> None:
+        """Name underlyings whose session may take a while to open."""
+        self._expected = tuple(underlyings)
 
     def serve(self, underlying: str, view: Callable[[], LaneView]) -> None:
         """Offer an underlying; a new session's engine replaces the one before."""
@@ -63,11 +68,15 @@ class Hub:
         ------
         UnknownUnderlyingError
             When this process does not stream it.
+        NoDataError
+            When its session is not open yet.
         """
         found = self._views.get(underlying.upper())
+        if found is None and underlying.upper() in self._expected:
+            raise NoDataError(f"{underlying.upper()}: its session is not open yet; see /health")
         if found is None:
             raise UnknownUnderlyingError(
-                f"expected one of {', '.join(self._views) or 'no underlying yet'}, "
+                f"expected one of {', '.join(self._views or self._expected)}, "
                 f"found {underlying!r}: start `dealer live` with it"
             )
         return found()

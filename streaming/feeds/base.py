@@ -62,6 +62,8 @@ class FeedState:
         Subscriptions asked for and acknowledged.
     refused : list of str
         Subscriptions that the venue refused or never acknowledged, in words.
+    notes : list of str
+        Those words of `refused` that name a declared fallback: known, and no problem.
     problem : str
         The last thing that went wrong, in words, credentials struck out; blank when nothing did.
     """
@@ -74,6 +76,7 @@ class FeedState:
     wanted: int = 0
     confirmed: int = 0
     refused: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     problem: str = ""
 
 

@@ -18,6 +18,7 @@ def decoders_of(feed: str, listing: Listing) -> dict[str, Decoder]:
         return {feed: PolygonDecoder(listing)}
     if feed == "deribit":
         from streaming.feeds.deribit_decode import DeribitDecoder
+        from streaming.feeds.index_check import SievedDecoder
 
-        return {feed: DeribitDecoder(listing)}
+        return {feed: SievedDecoder(DeribitDecoder(listing, cross_check=True))}
     return {}

@@ -11,13 +11,14 @@ spread is told.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 import numpy as np
 
-from streaming.events import SPOT, Events
+from streaming.events import SPOT, Decoded, Events, Frame
+from streaming.feeds.base import Decoder
 
 SOURCES = ("price_index", "ticker_index", "trade_index", "perpetual", "future", "parity")
 """The venue's index; the index as tickers and trades repeat it; marks of the perpetual and of the
@@ -210,3 +211,34 @@ class SpotSieve:
             check.observe(source, float(events.a[place]), now_us)
             keeps[place] = check.judge(now_us).used == source
         return events.take(keeps)
+
+
+class SievedDecoder:
+    """A decoder whose sources of spot are checked against each other.
+
+    Parameters
+    ----------
+    decoder : Decoder
+        Tells the source of a SPOT in `Events.exchange`.
+    options : CheckOptions, optional
+        What is tolerated.
+    """
+
+    def __init__(self, decoder: Decoder, options: CheckOptions | None = None) -> None:
+        self._decoder, self._sieve = decoder, SpotSieve(options)
+        self._now_us = -1
+
+    def decode(self, frames: Sequence[Frame]) -> Decoded:
+        """Decode frames; spots of sources that deviate or went stale are passed over."""
+        found = self._decoder.decode(frames)
+        if frames:
+            self._now_us = frames[-1].received_us
+        events = self._sieve.sift(found.events)
+        left_out = len(found.events) - len(events)
+        return replace(found, events=events, passed_over=found.passed_over + left_out)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is wrong with the sources of spot, in words."""
+        checks = self._sieve.checks.values()
+        return [text for check in checks for text in check.judge(self._now_us).remarks]

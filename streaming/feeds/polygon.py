@@ -120,6 +120,16 @@ class PolygonFeed(Feed):
         """Take note of spot [USD] by underlying: quotes are chosen around it."""
         self._spots.update(spots)
 
+    def pause(self) -> None:
+        """Read nothing until resumed; the venue has to wait, and will hang up in the end."""
+        for line in self._lines.values():
+            line.pause()
+
+    def resume(self) -> None:
+        """Read again."""
+        for line in self._lines.values():
+            line.resume()
+
     async def run(self, deliver: Deliver) -> None:
         """Deliver both channels' messages until cancelled.
 
@@ -225,7 +235,8 @@ class PolygonFeed(Feed):
         state.drops = sum(one.drops for one in states)
         state.wanted = sum(one.wanted for one in states)
         state.confirmed = sum(one.confirmed for one in states)
-        state.refused = [*self._notes, *self._refusal_notes()]
+        state.notes = [*self._notes, *self._refusal_notes()]
+        state.refused = list(state.notes)
         state.refused += [words for one in states for words in one.refused]
         state.problem = "; ".join(one.problem for one in states if one.problem)
 

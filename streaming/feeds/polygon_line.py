@@ -119,6 +119,20 @@ class Line:
         self._patience = self.options.quiet_seconds
         self._data_expected_at = float("inf")
         self._data_at = float("-inf")
+        self._connection: Connection | None = None
+        self._is_paused = False
+
+    def pause(self) -> None:
+        """Read nothing until resumed."""
+        self._is_paused = True
+        if self._connection is not None:
+            self._connection.pause()
+
+    def resume(self) -> None:
+        """Read again."""
+        self._is_paused = False
+        if self._connection is not None:
+            self._connection.resume()
 
     async def run(self, deliver: Deliver) -> None:
         """Hold the connection for ever.
@@ -157,6 +171,9 @@ class Line:
                 linger_seconds=self.options.linger_seconds,
             ) as connection:
                 self._refusals = 0
+                self._connection = connection
+                if self._is_paused:
+                    connection.pause()
                 reason = await self._converse(connection, session)
         except HandshakeRefusedError as error:
             reason, pause = "refused", min(error.retry_after_seconds, _LONGEST_PAUSE_SECONDS)
@@ -168,6 +185,7 @@ class Line:
             reason = "refused"
             raise
         finally:
+            self._connection = None
             self._end(session, reason)
         return reason, pause
 

@@ -11,11 +11,13 @@ starts within a session gets the quotes that stand, and fetches the prints befor
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar, cast
 
 import numpy as np
 
@@ -47,6 +49,7 @@ from streaming.feeds.pausing import PlayedFeed
 
 NAME: Final = "simulator"
 CHANNEL: Final = "tape"
+Made = TypeVar("Made")
 
 SLOT_US = 100_000
 """Events of a slot arrive together, at its end."""
@@ -269,9 +272,31 @@ class SimulatorFeed(PlayedFeed):
         """Deliver what is left of the session and return."""
         self.state.phase = "connecting"
         # a thread: the loop has an API to serve meanwhile
-        tape = await asyncio.to_thread(self._make)
+        tape = await _made(self._make)
         self.state.wanted = self.state.confirmed = self._quoted
         await self._play(tape.frames(self._clock.now_us()), deliver)
+
+
+async def _made(make: Callable[[], Made]) -> Made:
+    """Make something in a thread that the process does not wait for when it ends."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Made] = loop.create_future()
+
+    def tell(result: Made | None, error: BaseException | None) -> None:
+        if not future.done():
+            future.set_exception(error) if error else future.set_result(cast(Made, result))
+
+    def work() -> None:
+        result, error = None, None
+        try:
+            result = make()
+        except Exception as raised:  # noqa: BLE001 - it is raised where the result is awaited
+            error = raised
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(tell, result, error)
+
+    threading.Thread(target=work, name="simulator", daemon=True).start()
+    return await future
 
 
 def prints_between(

@@ -422,8 +422,10 @@ def take_value(events: Events, i: int, c: int, kind: int, state: State) -> bool:
         state.lanes[c].spot_source = events.exchange[i]
         return True
     if kind == MARK and (has_a or has_b):
-        state.numbers[MARK_PRICE, c] = a if has_a else np.nan
-        state.numbers[MARK_VOL, c] = b if has_b else np.nan
+        if has_a:  # one channel tells both, another the vol alone
+            state.numbers[MARK_PRICE, c] = a
+        if has_b:
+            state.numbers[MARK_VOL, c] = b
         state.instants[MARK_US, c] = events.received_us[i]
         return True
     if kind == OPEN_INTEREST and has_a:
