@@ -318,6 +318,7 @@ def _gamma_table(lake: Lake, lanes: tuple[Underlying, ...]) -> Table:
         caption="gamma bn USD per +1 %, hedge mn USD so far",
         box=None,
         padding=(0, 2, 0, 0),
+        pad_edge=False,
     )
     table.add_column("", no_wrap=True)
     for name in ("spot", "naive", "flow", "hedge", "trades"):

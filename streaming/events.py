@@ -7,6 +7,7 @@ Does not belong here: any venue's wire format (`feeds`), or what follows from an
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +25,10 @@ BLOCK, COMBO, LIQUIDATION, OTHER_CONDITION = (1 << 50), (1 << 51), (1 << 52), (1
 """Bits of `Events.conditions` that other venues use; the last is a US code outside 200 to 249."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One message as it came off a socket; what recordings hold.
+
+    A tuple, as there is one for every message and a dataclass takes three times as long to make.
 
     Parameters
     ----------

@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from streaming.control import conflate_mark
@@ -107,13 +106,14 @@ class Inbox:
     def deliver(self, frame: Frame) -> None:
         """Take a frame at once; on the event loop's thread."""
         if frame.received_us < self.last_us:  # the wall clock was set back
-            frame = replace(frame, received_us=self.last_us)
+            frame = frame._replace(received_us=self.last_us)
             self.clock_steps += 1
         self.last_us = frame.received_us
+        if not self._queue:
+            self._arrived.set()
+            self._emptied.clear()
         self._queue.append(frame)
         self.bytes_waiting += len(frame.payload)
-        self._arrived.set()
-        self._emptied.clear()
         if self.bytes_waiting > self._pause_above and not self.is_paused:
             self.is_paused = True
             self.pauses += 1

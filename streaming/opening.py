@@ -14,11 +14,14 @@ from datetime import UTC, date, datetime
 import pyarrow as pa
 
 from dealer_assets.domain.columns import integers
-from dealer_assets.lake.reader import list_parts, read_part
+from dealer_assets.errors import BadInputError
+from dealer_assets.lake.compaction import STREAM_KEY
+from dealer_assets.lake.layout import stream_of
+from dealer_assets.lake.reader import list_parts, part_metadata, read_part
 from dealer_assets.lake.storage import Lake
 from dealer_assets.settings import Settings
 from dealer_assets.sources import lake_of
-from dealer_assets.tables import LIVE_TABLES
+from dealer_assets.tables import LIVE_TABLES, LIVE_TRADES
 from dealer_assets.underlyings import Underlying
 from streaming import control
 from streaming.bootstrap import Seed, gather, newest_chains, seed_of
@@ -119,6 +122,7 @@ def open_session(
     for _, warm in warmers():  # here rather than at the first frame, where the loop would wait
         warm()
     lake = lake_of(settings)
+    _refuse_other_feed(lake, lanes, day, feed_name)
     start, seed_chains = start_of(settings, lanes, day, feed_name=feed_name, clock=clock)
     with contextlib.ExitStack() as undo:
         sink = sink_of(settings, start, lake)
@@ -140,6 +144,18 @@ def open_session(
     notes += [*start.missing, *seed.told]
     frame = _frame(seed, desk, clock)
     return Opened(desk, feed, sink, asker, frame, recovered.unfilled, tuple(notes))
+
+
+def _refuse_other_feed(lake: Lake, lanes: Sequence[Underlying], day: date, feed: str) -> None:
+    """Refuse a session that another feed has rows of: two would count every trade twice."""
+    for lane in lanes:
+        for part in list_parts(lake, LIVE_TRADES, lane.symbol, day):
+            held = stream_of(part.name) or part_metadata(lake, part).get(STREAM_KEY, feed)
+            if held != feed:
+                raise BadInputError(
+                    f"{lane.symbol} {day}: expected no live rows but those of feed {feed!r}, found "
+                    f"rows of {held!r}: use another lake (DEALER_LAKE_URI) or data folder"
+                )
 
 
 def _go_on(clock: PlayClock, lake: Lake, sink: Sink, start: Start) -> list[str]:

@@ -7,7 +7,6 @@ arguments (`dealer_assets.cli_streaming`).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -58,8 +57,7 @@ def run_live(settings: Settings, choice: Choice, *, serves: bool, say: Say) -> i
             code = await runtime.run()
         finally:
             telling.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await telling
+            await asyncio.gather(telling, return_exceptions=True)
         say(f"ended: {runtime.supervisor.reason}")
         return code
 

@@ -87,6 +87,12 @@ class Market:
         self._rng = np.random.default_rng(seed)
         self._listing = Listing.of((lane,), self.start.listed, interest)
         self._number = 0
+        self.density = density
+
+    @property
+    def quoted(self) -> int:
+        """Contracts that are quoted."""
+        return int(self._quoted.size)
 
     @property
     def contracts(self) -> int:

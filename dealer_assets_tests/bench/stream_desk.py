@@ -73,17 +73,17 @@ class Found:
     Parameters
     ----------
     ended_ns : int
-        When everything stood in the journal, nanoseconds of the monotonic clock.
+        When everything was used, nanoseconds of the monotonic clock; rows of the last milliseconds
+        may gather still.
     cpu_seconds, lake_cpu_seconds : float
-        Of the process, all threads, from being ready until then, and until the parts were written.
+        Of the process, all threads, from being ready until all stood in the journal, and until the
+        parts were written.
     lake_seconds : float
         Of the wall, from then until the parts were written.
     quotes, trades, conflated : int
         Of both parts.
     trade_rows : int
-        Rows of live trades that are safe.
-    is_whole : bool
-        Whether the lake took every row.
+        Rows of live trades in the lake.
     ready_mb, peak_mb : float
         Memory of the process when ready, and the most.
     memory_mb : list of float
@@ -100,7 +100,6 @@ class Found:
     trades: int = 0
     conflated: int = 0
     trade_rows: int = 0
-    is_whole: bool = False
     ready_mb: float = 0.0
     peak_mb: float = 0.0
     memory_mb: list[float] = field(default_factory=list)
@@ -210,7 +209,8 @@ class _Watch:
         self.found.ready_mb = memory_mb()
         self.found.slices, self.found.slowest_slice_ms = 0, 0.0
 
-    async def until_done(self) -> None:
+    async def until_done(self, session: Session) -> None:
+        """Wait until everything was used and is safe."""
         seconds = self._wishes.sample_seconds or None
         while not self._all.is_set():
             try:
@@ -218,11 +218,8 @@ class _Watch:
                     await self._all.wait()
             except TimeoutError:
                 self.found.memory_mb.append(memory_mb())
-
-    def read(self, session: Session) -> None:
-        counts, found = self._desk.counts, self.found
-        found.quotes, found.trades, found.conflated = counts.quotes, counts.trades, counts.conflated
-        found.trade_rows = session.acknowledged_trades
+        while session.acknowledged_trades < self._desk.counts.trades:
+            await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def _run(wishes: Wishes) -> Found:
@@ -247,7 +244,7 @@ async def _run(wishes: Wishes) -> Found:
         offset_us = begin_us - WallClock().now_us()
 
         def now_us(self) -> int:
-            return super().now_us() + self.offset_us
+            return time.time_ns() // 1000 + self.offset_us
 
     folder, clock, start = Path(wishes.folder), SessionClock(), market.start
     sink = Sink(
@@ -285,20 +282,28 @@ async def _run(wishes: Wishes) -> Found:
         await watch.until_ready(session)
         cpu = time.process_time()
         _tell(str(port))
-        await watch.until_done()
+        await watch.until_done(session)
         watch.found.cpu_seconds = time.process_time() - cpu
-        watch.read(session)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+    found, counts = watch.found, desk.counts
     began = time.perf_counter()
     await session.finish()
-    watch.found.lake_seconds = time.perf_counter() - began
-    watch.found.lake_cpu_seconds = time.process_time() - cpu
-    watch.found.is_whole = not sink.state.waiting_rows
-    watch.found.peak_mb = peak_mb()
-    return watch.found
+    found.lake_seconds = time.perf_counter() - began
+    found.lake_cpu_seconds = time.process_time() - cpu
+    found.quotes, found.trades, found.conflated = counts.quotes, counts.trades, counts.conflated
+    found.trade_rows = _rows_in(folder / "lake")
+    found.peak_mb = peak_mb()
+    return found
+
+
+def _rows_in(lake: Path) -> int:
+    """Count the trades that a reader of the lake would find."""
+    from pyarrow.parquet import read_metadata
+
+    return sum(read_metadata(part).num_rows for part in lake.rglob("live_trades/**/*.parquet"))
 
 
 async def _serving(hub: Hub, tasks: list[asyncio.Task[Any]]) -> int:

@@ -1,7 +1,7 @@
 """Draw the README's picture of a live session: the simulator's first hour of SPX.
 
-Run by hand: ``python dealer_assets_tests/reference/make_live_picture.py``. The same frames go through
-the decoder and the engine of `dealer live`; the same rows, so the same picture, come out every time.
+Run by hand: ``python dealer_assets_tests/reference/make_live_picture.py``. Decoder and engine are
+those of `dealer live`; the same rows, so the same picture, come out every time.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from streaming.numbering import Sequences
 
 TARGET = Path(__file__).parents[2] / "docs" / "pictures" / "live_gamma.png"
 DAY, SYMBOL, MINUTES = date(2026, 11, 20), "SPX", 60
-QUOTED = 1000
+QUOTED = 100_000  # all: the tick rule of contracts without quotes follows spot
 INK, MUTED, CALLS, PUTS, TODAY = "#1f2933", "#7b8794", "#1b7f79", "#b3412c", "#6b4fa0"
 
 
-def rows_of_an_hour(minutes: int = MINUTES, *, density: float = 0.5) -> dict[str, pa.Table]:
+def rows_of_an_hour(minutes: int = MINUTES, *, density: float = 0.2) -> dict[str, pa.Table]:
     """Return rows of `LIVE_GAMMA` and `LIVE_FLOW` of a session's first minutes, by table."""
     provider, lane = SimulatorProvider(density=density), underlying(SYMBOL)
     listed = provider.listing(lane, session_date=DAY).rows

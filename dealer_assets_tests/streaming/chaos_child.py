@@ -95,7 +95,7 @@ def warm(symbol: str) -> None:
     start = Start("us", "polygon", (lane,), {symbol: DAY}, listed, interest, options=StreamOptions())
     desk = Desk.open(start, Nowhere())
     at_us = 1789479000_000_000
-    spot = {"ev": "V", "val": 18.0, "T": f"I:{symbol}", "t": at_us // 1000}
+    spot = {"ev": "V", "val": 230.0, "T": f"I:{symbol}", "t": at_us // 1000}
     messages = [spot] + [
         {"ev": "Q", "sym": f"O:{name}", "bp": 1.0, "ap": 1.2, "bs": 1, "as": 2, "t": at_us // 1000}
         for name in desk.listing.symbols[:60]

@@ -110,7 +110,7 @@ def test_metrics():
     names = set()
     for family in HealthCollector(Hub(dict)).collect():
         names.add(family.name + ("_total" if family.type == "counter" else ""))
-    assert keys("Health and metrics") == names
+    assert keys("Health and metrics", 2) == names
 
 
 def test_settings_with_their_defaults():

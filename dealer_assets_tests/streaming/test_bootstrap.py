@@ -20,6 +20,7 @@ from dealer_assets.records import store_request
 from dealer_assets.settings import settings
 from dealer_assets.sources import lake_of
 from dealer_assets.underlyings import Underlying, underlying
+from dealer_assets_tests import live_rows
 from dealer_assets_tests.streaming.small_market import DAY, provider
 from streaming.bootstrap import gather, newest_chains, seed_of
 from streaming.clock import PlayClock, us_of
@@ -257,3 +258,11 @@ def test_a_session_that_is_played_again_goes_on_behind_its_rows_and_doubles_noth
     seconds = read_partition(lake_of(settings()), tables.LIVE_GAMMA, "BTC", DAY)
     at = list(zip(seconds["known_at"].to_pylist(), seconds["model"].to_pylist(), strict=True))
     assert len(set(at)) == len(at)
+
+
+@pytest.mark.usefixtures("small_settings")
+def test_a_session_that_another_feed_has_rows_of_is_refused() -> None:
+    row = live_rows.row(tables.LIVE_TRADES, at=datetime(DAY.year, DAY.month, DAY.day, tzinfo=UTC))
+    live_rows.stream(lake_of(settings()), tables.LIVE_TRADES, [row], underlying="BTC", day=DAY)
+    choice = Choice(lanes=(BTC,), session=DAY, speed=0.0, seconds=1.0)
+    assert asyncio.run(Runtime(settings(), choice).run()) == 1

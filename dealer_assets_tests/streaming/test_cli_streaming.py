@@ -1,8 +1,10 @@
 """`dealer live`, `record`, `replay` and `gamma`: what they do, say, and end with."""
 
+import io
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,14 +12,16 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from dealer_assets.cli import app
+from dealer_assets.cli_streaming import _gamma_table
 from dealer_assets.domain.sessions import previous_session
 from dealer_assets.settings import settings
 from dealer_assets.sources import lake_of
 from dealer_assets.underlyings import underlying
-from streaming.latest import latest
+from streaming.latest import Latest, latest
 from streaming.recording import Recording, recordings_in
 
 DAY = "2025-12-18"
@@ -103,17 +107,39 @@ def test_record_keeps_frames_and_writes_no_row(data_dir: Path) -> None:
 
 
 def test_gamma_shows_the_latest_second_and_says_how_old_it_is(data_dir: Path) -> None:
-    assert "none: start `dealer live`" in dealer("gamma", "-u", "BTC").output
+    assert "none: `dealer live`" in dealer("gamma", "-u", "BTC").output
     dealer("live", "-u", "BTC", *SIMULATED, "--speed", "60", "--seconds", "2", "--no-api")
     shown = dealer("gamma", "-u", "BTC").output
-    assert "stale, simulator" in shown
-    assert DAY in shown
+    assert "UTC, simulator" in shown
+    assert f"stale, {DAY}" in shown
     lane, lake = underlying("BTC"), lake_of(settings())
     found = latest(lake, lane, now=datetime(2025, 12, 18, tzinfo=UTC))
     assert found is not None
     assert set(found.gammas) == {"naive", "session_flow"}
     assert found.state == "fresh"
     assert latest(lake, lane, now=found.at + timedelta(minutes=4)).state == "stale"  # type: ignore[union-attr]
+
+
+def test_gamma_fits_a_terminal_of_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = datetime(2025, 12, 18, 20, 59, 59, tzinfo=UTC)
+    gammas = {"naive": 123.456e9, "session_flow": -12.345e9}
+    newest = Latest(at, "simulator", 106_543.21, gammas, -12_345.6e6, 1_234_567, "closed")
+    monkeypatch.setattr("streaming.latest.latest", lambda lake, lane, *, now: newest)
+    table = _gamma_table(lake_of(settings()), (underlying("SPX"), underlying("BTC")))
+    narrow = Console(width=80, file=io.StringIO())
+    with narrow.capture() as caught:
+        narrow.print(table)
+    lines = caught.get().splitlines()
+    (row,) = [line for line in lines if line.startswith("BTC")]
+    assert re.split(r"\s{2,}", row.strip()) == [
+        "BTC",
+        "106,543.21",
+        "+123.456",
+        "-12.345",
+        "-12,346",
+        "1,234,567",
+        "closed, 2025-12-18 20:59",
+    ]
 
 
 def test_sigterm_drains_flushes_and_ends_with_code_0(data_dir: Path) -> None:
@@ -143,6 +169,7 @@ def test_sigterm_drains_flushes_and_ends_with_code_0(data_dir: Path) -> None:
         (("-u", "BTC", "--feed", "deribit", "--session", DAY), "live only"),
         (("-u", "SPX", "--feed", "simulator", "--session", "2025-12-20"), "no session"),
         (("-u", "SPX", "--feed", "polygon"), "DEALER_POLYGON_API_KEY"),
+        (("-u", "SPX", "--speed", "60"), "expected --session with --speed 60"),
     ],
 )
 def test_what_cannot_be_is_refused_in_words(
@@ -152,6 +179,22 @@ def test_what_cannot_be_is_refused_in_words(
     words = f"{result.output} {result.exception} {capfd.readouterr().err}"
     assert result.exit_code == 1
     assert said in re.sub(r"\s+", " ", words)
+
+
+def test_a_port_that_is_taken_is_refused_at_once(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        monkeypatch.setenv("DEALER_STREAM_PORT", str(port))
+        settings.cache_clear()
+        result = dealer("live", "-u", "BTC", *SIMULATED)
+    words = re.sub(r"\s+", " ", result.output + capfd.readouterr().err)
+    assert result.exit_code == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in words
+    assert "Traceback" not in words
 
 
 def test_a_desk_outside_its_session_says_when_it_wakes(

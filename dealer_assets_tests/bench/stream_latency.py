@@ -1,0 +1,134 @@
+"""From a tick on the wire to a subscriber of the live API: index values as marks among other events.
+
+Belongs here: the subscriber, and matching what it saw with when it was sent. Does not belong here:
+sender (`blaster`) and desk (`stream_desk`).
+
+Every mark is another value of the index, so the first tick of the stream that shows it, or a later
+one, tells how long it took: kernel, decoding, book, rows, journal, view, encoding, kernel again.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dealer_assets_tests.bench.blaster import FIRST_MARK_USD, MARK_USD, Plan, Sent, blasting
+from dealer_assets_tests.bench.frame_source import Market, burst, payloads_of
+from dealer_assets_tests.bench.stream_desk import Found, Wishes, desk_process
+
+_PER_FRAME = 20
+_WARM = 2000
+_MARKS_PER_SECOND = 47.0  # in step with no whole number of milliseconds
+
+
+@dataclass(frozen=True)
+class Latency:
+    """What the subscriber saw.
+
+    Parameters
+    ----------
+    delays_ms : float64 array
+        One a mark.
+    ticks : int
+        Messages received.
+    found : Found
+        What the desk says.
+    """
+
+    delays_ms: NDArray[np.float64]
+    ticks: int
+    found: Found
+
+
+def latency(
+    folder: Path, market: Market, *, seconds: float, events_per_second: float, core: int
+) -> Latency:
+    """Measure it.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Scratch folder.
+    market : Market
+        Source of messages.
+    seconds : float
+        How long.
+    events_per_second : float
+        Load beside the marks.
+    core : int
+        The desk's; the sender runs on the other one. -1: any.
+    """
+    messages = burst(market, int(seconds * events_per_second) + _WARM, quotes=0.9)
+    before = payloads_of(market.standing(), 100) + payloads_of(messages[:_WARM], _PER_FRAME)
+    main = payloads_of(messages[_WARM:], _PER_FRAME)
+    plan = Plan(
+        _PER_FRAME,
+        events_per_second=events_per_second,
+        marks_per_second=_MARKS_PER_SECOND,
+        venue_ms=market.open_us // 1000,
+        core=1 - core if core >= 0 else -1,
+    )
+    with blasting(folder, before, main, plan) as sender:
+        wishes = Wishes(
+            str(folder),
+            sender.port,
+            before=market.quoted + _WARM,
+            main=len(messages) - _WARM,
+            density=market.density,
+            core=core,
+            serves=True,
+        )
+        with desk_process(wishes) as desk:
+            seen = _Subscriber(desk.ready())
+            sender.go()
+            sent = sender.sent()
+            found = desk.found()
+            seen.stop()
+    return Latency(_delays(sent, seen), len(seen.at_ns), found)
+
+
+class _Subscriber:
+    """Listens in a thread, and notes when each tick came and what spot it showed."""
+
+    def __init__(self, port: int) -> None:
+        from websockets.sync.client import connect
+
+        self.at_ns: list[int] = []
+        self.spots: list[float] = []
+        self._socket = connect(
+            f"ws://127.0.0.1:{port}/ws/stream?underlying=SPX&interval_ms=0", compression=None
+        )
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def _listen(self) -> None:
+        from websockets.exceptions import ConnectionClosed
+
+        with suppress(ConnectionClosed):  # the desk ends before its subscriber
+            while True:
+                message = self._socket.recv()
+                at_ns = time.monotonic_ns()
+                spot = json.loads(message).get("spot")
+                if spot is not None:
+                    self.at_ns.append(at_ns)
+                    self.spots.append(spot)
+
+    def stop(self) -> None:
+        self._socket.close()
+        self._thread.join()
+
+
+def _delays(sent: Sent, seen: _Subscriber) -> NDArray[np.float64]:
+    """Return how long each mark took [ms]; those that no tick showed are left out."""
+    shown = np.round((np.array(seen.spots) - FIRST_MARK_USD) / MARK_USD).astype(np.int64)
+    newest = np.maximum.accumulate(np.where(shown < len(sent.marks_ns), shown, -1))
+    first = np.searchsorted(newest, np.arange(len(sent.marks_ns)))
+    marks = np.flatnonzero(first < newest.size)
+    return np.asarray((np.array(seen.at_ns)[first[marks]] - np.array(sent.marks_ns)[marks]) / 1e6)
