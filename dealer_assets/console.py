@@ -59,8 +59,9 @@ def instant_of(text: str) -> datetime:
             f"expected an instant like 2023-05-19T20:15:00+00:00, found {text!r}"
         ) from error
     if instant.tzinfo is None:
+        whole = instant.isoformat()
         raise BadInputError(
-            f"instant {text!r} has no UTC offset: write {text}+00:00 for UTC, or {text}-04:00 for "
-            "New York in summer"
+            f"instant {text!r} has no UTC offset: write {whole}+00:00 for UTC, or {whole}-04:00 "
+            "for New York in summer"
         )
     return instant.astimezone(UTC)

@@ -45,6 +45,11 @@ class BookOptions:
         session, and of others.
     uses_side_rules : bool
         Infer sides where the venue does not tell the taker.
+    tick_floor_usd : float
+        A price that differs by no more from the last one, moved to now's spot, is no tick; half the
+        usual tick of five cents.
+    tick_fresh_seconds : float
+        Oldest print that a price is compared with.
     log_room : int
         Prints that the log has room for before it has to grow, a power of two.
     """
@@ -52,6 +57,8 @@ class BookOptions:
     zero_dte_fresh_seconds: float = 15.0
     fresh_seconds: float = 60.0
     uses_side_rules: bool = True
+    tick_floor_usd: float = 0.025
+    tick_fresh_seconds: float = 300.0
     log_room: int = 1 << 21
 
 
@@ -101,8 +108,13 @@ class Book:
         Vol of the last full pricing; NaN where it has none.
     vol_us : int64 array
         When what it rests on was quoted; -1 where it has none.
+    delta : float64 array, shape (listing.size,)
+        Change of the price per 1.0 of spot, of the last full pricing; NaN where it has none. It
+        moves the prints that ticks are compared with.
     log : TradeLog
         Every print of the session so far.
+    log_spot : float64 array, shape (log.size,)
+        Spot that each of them met [USD]; NaN where none was known, or none of that moment.
     priced_us : int
         When the last full pricing was, microseconds since 1970; -1 before.
 
@@ -142,12 +154,14 @@ class Book:
         self.options = options or BookOptions()
         self.log = TradeLog(room=self.options.log_room)
         self.priced_us = -1
+        self._log_spot = np.empty(0)
         self._kernels = kernels
         self._rules = _rules(self.options)
         self._counts = np.zeros(len(kernels.COUNTS), np.int64)
         self._numbers = np.empty((len(records.NUMBERS), 0))
         self._instants = np.empty((len(records.INSTANTS), 0), np.int64)
         self._slices = np.empty((2, 0))
+        self._delta = np.empty((1, 0))
         self._lanes = np.zeros(len(listing.lanes), records.LANES)
         self._lanes["spot"], self._lanes["spot_us"] = np.nan, -1
         self._lanes["spot_source"] = -1
@@ -172,6 +186,25 @@ class Book:
         row = self._instants[records.INSTANTS.index("traded"), : self.listing.size]
         return np.asarray(row != 0)
 
+    @property
+    def delta(self) -> Floats:
+        """Delta of every contract, shape (listing.size,)."""
+        return self._delta[0, : self.listing.size]
+
+    @property
+    def log_spot(self) -> Floats:
+        """Spot that each row of the log met, shape (log.size,)."""
+        return self._log_spot[: self.log.size]
+
+    def reserve(self, rows: int) -> None:
+        """Make room in the log for so many more prints."""
+        self.log.reserve(rows)
+        room = self.log.records.size
+        if room > self._log_spot.size:
+            wider = np.empty(room)
+            wider[: self.log.size] = self.log_spot
+            self._log_spot = wider
+
     def grow(self) -> None:
         """Take in what the listing got since; `apply`, `price_with` and `restore` do it too."""
         listing = self.listing
@@ -182,6 +215,7 @@ class Book:
             room = size + size // 4
             self._numbers = _widened(self._numbers, before, room, np.nan)
             self._instants = _widened(self._instants, before, room, -1)
+            self._delta = _widened(self._delta, before, room, np.nan)
         new = slice(before, size)
         for name in ("volume", "customer"):
             self._numbers[records.NUMBERS.index(name), new] = 0.0
@@ -220,7 +254,7 @@ class Book:
             *(_ready(getattr(events, name), kind) for name, kind in _READY.items())
         )
         most = int(np.count_nonzero(prepared.kind == TRADE))
-        self.log.reserve(most)
+        self.reserve(most)
         first = self.log.size
         judged = np.empty(most, records.JUDGED)
         wanted = np.empty((len(records.CANDIDATES), 2 * most))
@@ -282,6 +316,7 @@ class Book:
         vol: Floats,
         vol_us: Ints,
         priced_us: int,
+        delta: Floats | None = None,
     ) -> None:
         """Take over what a full pricing found.
 
@@ -297,6 +332,8 @@ class Book:
             When what each rests on was quoted.
         priced_us : int
             When it was priced, microseconds since 1970.
+        delta : float64 array, shape (contracts,), optional
+            Deltas, like `vol`; without it those of before stay.
         """
         self.grow()
         usable = (forward_ratio > 0.0) & (discount > 0.0)
@@ -304,6 +341,8 @@ class Book:
         place = np.flatnonzero(usable)
         self.forward_ratio[place], self.discount[place] = forward_ratio[place], discount[place]
         self.vol[: vol.size], self.vol_us[: vol.size] = vol, vol_us
+        if delta is not None:
+            self.delta[: delta.size] = delta
         self.priced_us = priced_us
 
     def restore(self, rows: pa.Table) -> None:
@@ -334,8 +373,8 @@ class Book:
 
     def _state(self) -> Any:
         return self._kernels.State(
-            self._numbers, self._instants, self._lanes, self._slices, self.log.records,
-            self.log.index,
+            self._numbers, self._instants, self._lanes, self._slices, self._delta[0],
+            self.log.records, self._log_spot, self.log.index,
         )  # fmt: skip
 
 
@@ -354,6 +393,8 @@ def _rules(options: BookOptions) -> Any:
         is_comparable=np.array([name in conditions.COMPARABLE for name in TRADE_CLASSES], np.int8),
         confidence=confidence,
         uses_rules=options.uses_side_rules,
+        tick_floor=options.tick_floor_usd,
+        tick_fresh_us=round(options.tick_fresh_seconds * 1e6),
     )
 
 

@@ -120,8 +120,6 @@ def gather(
         curve = _curve(lake, lanes[0], sessions_of[lanes[0].symbol], provider_of, now, simulated)
         if curve is None:
             missing.append("no rate curve of the last 30 days; rates come from parity or are 0")
-    for one in missing:
-        _log.warning("starting without: %s", one)
     if not listed:
         raise NoDataError(
             f"expected contracts listed for {', '.join(sessions_of)}, found none in the lake and "

@@ -95,6 +95,7 @@ class DeskLife:
         self.is_open = asyncio.Event()
         self.done = asyncio.Event()
         self._asker: Opened | None = None
+        self._beat_us = -1
         self._runtime = runtime
         self.feed_name = feed_name(runtime.settings, name, runtime.choice.feed)
         if runtime.choice.session and self.feed_name != SIMULATOR:
@@ -232,11 +233,13 @@ class DeskLife:
 
     def _write_heartbeat(self, session: Session) -> None:
         state = heartbeat_of(session, self._runtime.supervisor.states)
+        # the wall may be set back; rows of a table are known in their order
+        self._beat_us = max(self._beat_us, session.clock.now_us())
         for symbol, day in session.desk.start.sessions.items():
             session.desk.write(
                 heartbeat_rows(
                     state,
-                    at_us=session.clock.now_us(),
+                    at_us=self._beat_us,
                     symbol=symbol,
                     day=day,
                     sequences=session.desk.sequences,

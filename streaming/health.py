@@ -84,7 +84,7 @@ def problems_of(session: Session, parts: Mapping[str, PartState]) -> list[str]:
         found.append(f"{sink.status}: {sink.reason}")
     if inbox.is_paused:
         found.append("reading is paused: more comes than can be used")
-    if last_us >= 0 and inbox.last_us - last_us > SLOW_MS * 1e3:
+    if session.pace.ticks and last_us >= 0 and inbox.last_us - last_us > SLOW_MS * 1e3:
         found.append(f"{(inbox.last_us - last_us) / 1e6:.0f} s behind")
     return found
 

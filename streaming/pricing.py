@@ -155,7 +155,7 @@ class LanePricer:
     def _tell(
         self, book: Book, contract: Ints, forwards: pa.Table, priced: pa.Table, now_us: int
     ) -> None:
-        """Hand forwards, discounts and vols to the book; other lanes keep theirs."""
+        """Hand forwards, discounts, vols and deltas to the book; other lanes keep theirs."""
         listing, spot = self._listing, float(forwards["spot"][0].as_py())
         ratio = np.full(len(listing.slices), np.nan)
         discount = ratio.copy()
@@ -163,15 +163,22 @@ class LanePricer:
         own = slice_id[np.flatnonzero(np.diff(slice_id, prepend=-1))]
         ratio[own] = floats(forwards, "forward") / spot
         discount[own] = floats(forwards, "discount")
-        vol = np.full(listing.size, np.nan)
+        vol, delta = np.full(listing.size, np.nan), np.full(listing.size, np.nan)
         vol_us = np.full(listing.size, -1, np.int64)
         vol[: book.vol.size], vol_us[: book.vol.size] = book.vol, book.vol_us
-        vol[self._order], vol_us[self._order] = np.nan, -1
+        delta[: book.delta.size] = book.delta
+        vol[self._order], vol_us[self._order], delta[self._order] = np.nan, -1, np.nan
         vol[contract] = floats(priced, "implied_vol")
+        delta[contract] = floats(priced, "delta")
         is_known = np.isfinite(vol[contract])
         vol_us[contract] = np.where(is_known, self._vol_us(book, contract, priced, now_us), -1)
         book.price_with(
-            forward_ratio=ratio, discount=discount, vol=vol, vol_us=vol_us, priced_us=now_us
+            forward_ratio=ratio,
+            discount=discount,
+            vol=vol,
+            vol_us=vol_us,
+            delta=delta,
+            priced_us=now_us,
         )
         if forwards["spot_source"][0].as_py() == "parity":
             book.spot[self._lane] = spot

@@ -34,7 +34,7 @@ def enter(book: Book, rows: pa.Table) -> None:
     lane = book.listing.lane[contract]
     _require_order(book, lane, sequence)
     first, log = book.log.size, book.log
-    log.reserve(rows.num_rows)
+    book.reserve(rows.num_rows)
     stored: dict[str, NDArray[Any]] = {
         "contract": contract,
         "sequence": sequence,
@@ -52,6 +52,9 @@ def enter(book: Book, rows: pa.Table) -> None:
     for name, values in stored.items():
         log.records[name][first : first + rows.num_rows] = values
     log.size += rows.num_rows
+    age_us = np.round(floats(rows, "spot_age_seconds") * 1e6)
+    is_met = (age_us >= 0.0) & (age_us <= book.fresh_us[contract])
+    book.log_spot[first:] = np.where(is_met, floats(rows, "spot"), np.nan)
     kinds = _codes(rows["trade_class"], {name: i for i, name in enumerate(TRADE_CLASSES)})
     cancels = _rows_of(book, lane, _integers_or(rows, "cancels_sequence", -1))
     np.add.at(book.trades_seen, lane, 1)

@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 
@@ -186,7 +187,7 @@ class Session:
 
     def note_gap(self, gap: Gap) -> None:
         """Write a gap down and have it filled; on the event loop."""
-        _log.warning("gap on %s %s: %s", gap.feed, gap.channel, gap.reason)
+        _log.warning("gap on %s %s, %s: %s", gap.feed, gap.channel, _stretch(gap), gap.reason)
         self._say(GapNote(gap, "open"))
         self._gaps.put_nowait(gap)
 
@@ -249,6 +250,11 @@ class Session:
         got = len(filled.events) or filled.known
         status = "backfilled" if filled.complete else "partial" if got else "not_backfilled"
         self._say(GapNote(gap, status, counts, filled.known, filled.detail[:500]))
+        _log.info(
+            "gap of %s %s: %d trades that were missed, %d known%s",
+            *(_stretch(gap), status, len(filled.events), filled.known),
+            f"; {filled.detail}" if filled.detail else "",
+        )
         for one in self._covered.pop(gap, ()):
             self._say(GapNote(one, status, detail="asked for by a later start, see there"))
 
@@ -300,6 +306,11 @@ class Session:
             time.monotonic() - started,
             "" if whole else "; the journal keeps what the lake did not take",
         )
+
+
+def _stretch(gap: Gap) -> str:
+    begin, end = (datetime.fromtimestamp(us / 1e6, UTC) for us in (gap.from_us, gap.until_us))
+    return f"{begin:%H:%M:%S} to {end:%H:%M:%S} UTC"
 
 
 @contextlib.contextmanager

@@ -225,7 +225,10 @@ class Supervisor:
             except Exception as error:  # noqa: BLE001  # whatever it is: said, counted, tried again
                 state.crashes += 1
                 state.problem = f"{type(error).__name__}: {error}"
-                _log.exception("part %s crashed", part.name)
+                if isinstance(error, DealerError):  # it says what to do; its place does not help
+                    _log.warning("part %s: %s", part.name, error)
+                else:
+                    _log.exception("part %s crashed", part.name)
                 if not part.restarts or self._is_too_much(crashed):
                     return self._given_up(part, state, state.problem, CRASHED)
             else:

@@ -3,10 +3,11 @@
 Belongs here: what goes over the wire, when, and just enough of Polygon's conversation for a client
 to subscribe. Does not belong here: what the messages say (`frame_source`).
 
-It runs in a process and on a core of its own (``python -m dealer_assets_tests.bench.blaster``): made
-of blocking sockets and bytes prepared beforehand, it costs the measured process nothing. The one who
-measures talks to it in lines: it prints its port, sends the first part to whoever subscribes,
-waits for ``go`` on its standard input, sends the main part, and prints when it began and ended.
+It runs in a process and on a core of its own (``python -m dealer_assets_tests.bench.blaster``).
+Made of blocking sockets and bytes prepared beforehand, it costs the measured process nothing. The
+one who measures talks to it in lines: it prints its port, sends the first part to whoever
+subscribes, waits for ``go`` on its standard input, sends the main part, and prints when it began
+and ended.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ Belongs here: one session's listing, and trades, quotes and index values of it a
 belong here: sockets (`blaster`), what reads the frames.
 
 Prices are Black's on a smile around a walking spot, so that forwards, vols and sides come out as
-they would of a real market; a price depends on the minute, not on the message before. Contracts near
-the money and of the session's own expiry are quoted and traded most. Same seed, same bytes.
+they would of a real market; a price depends on the minute, not on the message before. Contracts
+near the money and of the session's own expiry are quoted and traded most. Same seed, same bytes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
@@ -120,7 +119,7 @@ class Market:
     def _quoted(self) -> NDArray[np.int64]:
         """Contracts that are quoted: near the money of all expiries, both rights of a strike."""
         listing = self._listing
-        order = np.argsort(-self._weight**0.3, kind="stable")
+        order = np.argsort(-(self._weight**0.3), kind="stable")
         both = np.stack([order, listing.partner[order]], axis=1).ravel()
         _, first = np.unique(both, return_index=True)
         chosen = both[np.sort(first)]

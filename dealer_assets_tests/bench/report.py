@@ -122,6 +122,11 @@ def time_at_most(target_ms: float, timing: Timing, *, what: str = "") -> Bar:
     )
 
 
+def rate_at_least(what: str, target: float, found: float) -> Bar:
+    """Bar on events a second: of the machine the page names, for orientation."""
+    return Bar(what, f"≥ {target:,.0f}/s", "", f"{found:,.0f}/s", _verdict(found >= target, False))
+
+
 def share_at_least(what: str, target: float, found: float) -> Bar:
     """Bar on a share of a whole."""
     return Bar(what, f"≥ {target:.0%}", "", f"{found:.1%}", _verdict(found >= target, False))

@@ -119,10 +119,10 @@ def soak(
 
 
 def _log_bytes() -> int:
-    """Return the bytes of a trade in the book's log, which doubles its room when it is full."""
-    from streaming.trades import TradeLog
+    """Return the bytes of a trade in the book's log."""
+    from dealer_assets.domain.flow.records import LOG
 
-    return 2 * int(TradeLog().records.dtype.itemsize)
+    return int(LOG.itemsize)
 
 
 def main() -> int:

@@ -3,8 +3,8 @@
 Belongs here: putting the live process's own pieces together over a bench's folder, and what is read
 off them. Does not belong here: who sends (`blaster`), who compares (`works`).
 
-``python -m dealer_assets_tests.bench.stream_desk '<wishes as JSON>'`` prints a line when it is ready
-for the main part, and one with what it found when all of that stands in the journal.
+``python -m dealer_assets_tests.bench.stream_desk '<wishes as JSON>'`` prints a line when it is
+ready for the main part, and one with what it found when all of that stands in the lake.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -199,13 +199,10 @@ class _Watch:
 
     async def until_ready(self, session: Session) -> None:
         """Wait for the first part, the first pricing and the answers to all subscriptions."""
-        while self.used() < self._wishes.before:
-            await asyncio.sleep(_LOOK_SECONDS)
-        while session.desk.engine.view("SPX").totals is None:
-            await asyncio.sleep(_LOOK_SECONDS)
-        state = session.feed.state
-        while state.confirmed < state.wanted:
-            await asyncio.sleep(_LOOK_SECONDS)
+        desk, state = session.desk, session.feed.state
+        await _until(lambda: self.used() >= self._wishes.before)
+        await _until(lambda: desk.engine.view("SPX").totals is not None)
+        await _until(lambda: state.confirmed >= state.wanted)
         self.found.ready_mb = memory_mb()
         self.found.slices, self.found.slowest_slice_ms = 0, 0.0
 
@@ -218,8 +215,12 @@ class _Watch:
                     await self._all.wait()
             except TimeoutError:
                 self.found.memory_mb.append(memory_mb())
-        while session.acknowledged_trades < self._desk.counts.trades:
-            await asyncio.sleep(_LOOK_SECONDS)
+        await _until(lambda: session.acknowledged_trades >= self._desk.counts.trades)
+
+
+async def _until(happened: Callable[[], bool]) -> None:
+    while not happened():  # noqa: ASYNC110  # nobody sets an event of it
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def _run(wishes: Wishes) -> Found:

@@ -1,4 +1,4 @@
-"""From a tick on the wire to a subscriber of the live API: index values as marks among other events.
+"""From a tick on the wire to a subscriber of the live API: index values as marks among others.
 
 Belongs here: the subscriber, and matching what it saw with when it was sent. Does not belong here:
 sender (`blaster`) and desk (`stream_desk`).
@@ -48,7 +48,12 @@ class Latency:
 
 
 def latency(
-    folder: Path, market: Market, *, seconds: float, events_per_second: float, core: int
+    folder: Path,
+    market: Market,
+    *,
+    seconds: float,
+    events_per_second: float,
+    cores: tuple[int, int],
 ) -> Latency:
     """Measure it.
 
@@ -62,8 +67,8 @@ def latency(
         How long.
     events_per_second : float
         Load beside the marks.
-    core : int
-        The desk's; the sender runs on the other one. -1: any.
+    cores : tuple of int
+        The desk's, and the sender's; -1: any.
     """
     messages = burst(market, int(seconds * events_per_second) + _WARM, quotes=0.9)
     before = payloads_of(market.standing(), 100) + payloads_of(messages[:_WARM], _PER_FRAME)
@@ -73,7 +78,7 @@ def latency(
         events_per_second=events_per_second,
         marks_per_second=_MARKS_PER_SECOND,
         venue_ms=market.open_us // 1000,
-        core=1 - core if core >= 0 else -1,
+        core=cores[1],
     )
     with blasting(folder, before, main, plan) as sender:
         wishes = Wishes(
@@ -82,7 +87,7 @@ def latency(
             before=market.quoted + _WARM,
             main=len(messages) - _WARM,
             density=market.density,
-            core=core,
+            core=cores[0],
             serves=True,
         )
         with desk_process(wishes) as desk:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dealer_assets.settings import Settings
+from dealer_assets.settings import Settings, settings
 from dealer_assets.tables.live import LIVE_MODELS, LIVE_RECONCILIATION, LIVE_TABLES
+from dealer_assets.underlyings import underlying
 from dealer_assets_tests.streaming.engine_tape import engine_of, events_of, listing_of, run, tape
 from dealer_assets_tests.streaming.test_api import a_view
 from streaming import supervisor
@@ -21,6 +23,10 @@ from streaming.api.app import build_app
 from streaming.api.hub import Hub
 from streaming.api.metrics import HealthCollector
 from streaming.api.stream import SCHEMA
+from streaming.clock import PlayClock, us_of
+from streaming.health import desk_health
+from streaming.opening import open_session
+from streaming.session import Pace, Session
 from streaming.view import LaneView
 
 DOC = Path(__file__).parents[2] / "docs" / "streaming.md"
@@ -104,6 +110,26 @@ def test_routes_with_their_parameters_and_defaults():
     assert told == served
     for path in app.openapi()["paths"]:
         assert f"`{path}`" in text()
+
+
+def test_health_of_a_desk(data_dir, monkeypatch):
+    monkeypatch.setenv("DEALER_SIMULATOR_DENSITY", "0.02")
+    settings.cache_clear()
+    day, lane = date(2025, 12, 18), underlying("BTC")
+    clock = PlayClock(us_of(datetime(2025, 12, 18, tzinfo=UTC)), speed=0.0)
+    opened = open_session(
+        settings(), [lane], day, feed_name="simulator", clock=clock, records=False
+    )
+
+    async def told() -> set[str]:
+        pace = Pace(inbox_bytes=1 << 20, conflates=False, ticks=False)
+        session = Session(opened.desk, opened.feed, opened.sink, clock=clock, pace=pace)
+        found = set(desk_health(session, {}))
+        await session.finish()
+        return found
+
+    assert asyncio.run(told()) == keys("Health and metrics", 1)
+    opened.asker.close()
 
 
 def test_metrics():

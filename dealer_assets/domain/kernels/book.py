@@ -32,7 +32,7 @@ QUOTE, TRADE, SPOT, MARK, OPEN_INTEREST = range(5)
 """Kinds of event, of `streaming.events`. A test compares all codes here with their origin."""
 
 BID, ASK, BID_SIZE, ASK_SIZE, MARK_PRICE, MARK_VOL, INTEREST, VOL = range(8)
-LAST_PRICE, TICK_PRICE, TICK_PRIOR, VOLUME, CUSTOMER = range(8, 13)
+LAST_PRICE, VOLUME, CUSTOMER = 8, 11, 12
 QUOTE_US, MARK_US, VOL_US, LAST_US, LAST_ROW, TICK_ROW, TRADED = range(7)
 PRICE, FORWARD, STRIKE, YEARS, DISCOUNT = range(5)
 RATIO, FACTOR = range(2)
@@ -48,6 +48,7 @@ CANCEL = 3
 """States of a quote; the kind of print that is a cancel."""
 
 SAME_PRICE = 1e-9
+MOST_REFERENCES = 1
 YEAR_US = 365.0 * 86_400.0 * 1e6
 
 COUNTS: tuple[str, ...] = ("quotes", "trades", "spots", "marks", "open_interest")
@@ -79,15 +80,18 @@ class Events(NamedTuple):
 class State(NamedTuple):
     """What events change: of contracts, lanes and slices, and the session's prints.
 
-    `heads` has a power of two of slots, at least twice as many as the log gets rows, -1 where
-    empty.
+    `delta`, by contract, is of the last full pricing and changed by no event; `log_spot` has the
+    spot that each row of the log met, NaN where it was not known at that moment. `heads` has a power
+    of two of slots, at least twice as many as the log gets rows, -1 where empty.
     """
 
     numbers: Floats
     instants: Ints
     lanes: Records
     slices: Floats
+    delta: Floats
     log: Records
+    log_spot: Floats
     heads: Int32s
 
 
@@ -99,6 +103,8 @@ class Rules(NamedTuple):
     is_comparable: Codes
     confidence: Floats
     uses_rules: bool
+    tick_floor: float
+    tick_fresh_us: int
 
 
 @inlined
@@ -122,22 +128,40 @@ def quote_state(bid: float, ask: float, age_us: int, fresh_us: int) -> int:
 
 
 @inlined
-def side_by_tick(price: float, last: float, differing: float, basis: int) -> tuple[int, int, int]:
-    """Sign, basis and place of its confidence."""
-    before = differing if price == last else last
-    if price > before:
-        return 1, basis, basis
-    if price < before:
-        return -1, basis, basis
-    return 0, NOTHING, NOTHING
+def sign_by_tick(price: float, event_us: int, row: int, c: int, state: State, rules: Rules) -> int:
+    """Sign of the difference to the last print moved to now's spot; as `sides.tick_of`."""
+    log, spot, delta = state.log, state.log_spot[row], state.delta[c]
+    before = int(state.instants[TICK_ROW, c])
+    for _ in range(MOST_REFERENCES):
+        while before >= 0 and log[before].is_taken_back != 0:
+            before = int(log[before].tick_link)
+        if before < 0:
+            return 0
+        age = event_us - log[before].event_us
+        if (age < 0) | (age > rules.tick_fresh_us):
+            return 0
+        spot_before = state.log_spot[before]
+        moved = 0.0 if spot == spot_before else delta * (spot - spot_before)
+        difference = price - (log[before].price + moved)
+        if difference > rules.tick_floor:
+            return 1
+        if difference < -rules.tick_floor:
+            return -1
+        if difference != difference:
+            return 0
+        before = int(log[before].tick_link)
+    return 0
 
 
 @inlined
 def side_by_rules(
     price: float, size: float, bid: float, ask: float, bid_size: float, ask_size: float,
-    state: int, last: float, differing: float,
+    state: int,
 ) -> tuple[int, int, int]:  # fmt: skip
-    """Sign, basis and place of its confidence; as `domain.flow.sides.side_of`."""
+    """Sign, basis and place of its confidence; a sign of 0 where the tick is left to tell.
+
+    As `domain.flow.sides.side_of`.
+    """
     at_bid, at_ask = AT_QUOTE if price == bid else BY_QUOTE, AT_QUOTE if price == ask else BY_QUOTE
     if (state == OK) | (state == LOCKED):
         is_bid, is_ask = size == bid_size, size == ask_size
@@ -150,13 +174,13 @@ def side_by_rules(
             return 1, DEPTH, DEPTH
         if ask_size < bid_size:
             return -1, DEPTH, DEPTH
-        return side_by_tick(price, last, differing, MIDPOINT_TICK)
+        return 0, MIDPOINT_TICK, MIDPOINT_TICK
     if state == ONE_SIDED:
         if (ask > 0.0) & (price >= ask):
             return 1, BY_QUOTE, at_ask
         if (bid > 0.0) & (price <= bid):
             return -1, BY_QUOTE, at_bid
-    return side_by_tick(price, last, differing, TICK)
+    return 0, TICK, TICK
 
 
 @inlined
@@ -225,10 +249,7 @@ def note_print(state: State, row: int, c: int, is_comparable: bool) -> None:
     tick = instants[TICK_ROW, c]
     if is_comparable and (tick < 0 or event_us >= log[tick].event_us):
         log[row].tick_link = tick
-        if tick >= 0 and numbers[TICK_PRICE, c] != price:
-            numbers[TICK_PRIOR, c] = numbers[TICK_PRICE, c]
-        log[row].tick_prior = numbers[TICK_PRIOR, c]
-        instants[TICK_ROW, c], numbers[TICK_PRICE, c] = row, price
+        instants[TICK_ROW, c] = row
 
 
 @inlined
@@ -248,8 +269,6 @@ def take_back(state: State, c: int, taken: int) -> None:
         while row >= 0 and log[row].is_taken_back != 0:
             row = int(log[row].tick_link)
         instants[TICK_ROW, c] = row
-        numbers[TICK_PRICE, c] = log[row].price if row >= 0 else np.nan
-        numbers[TICK_PRIOR, c] = log[row].tick_prior if row >= 0 else np.nan
 
 
 @inlined
@@ -316,11 +335,16 @@ def note_facts(events: Events, i: int, j: int, row: int, judged: Records, log: R
 
 
 @inlined
-def note_market(j: int, c: int, now: int, contracts: Records, state: State, judged: Records) -> int:
+def note_market(
+    j: int, c: int, row: int, now: int, contracts: Records, state: State, judged: Records
+) -> int:
     """Write down spot and the quote that the trade meets; return what the quote is worth."""
     lane = state.lanes[contracts[c].lane]
     judged[j].spot = lane.spot
     judged[j].spot_age_us = float(now - lane.spot_us) if is_number(lane.spot) else np.nan
+    spot_age = judged[j].spot_age_us
+    is_met = (spot_age >= 0.0) & (spot_age <= contracts[c].fresh_us)
+    state.log_spot[row] = lane.spot if is_met else np.nan
     bid, ask = state.numbers[BID, c], state.numbers[ASK, c]
     age = now - state.instants[QUOTE_US, c]
     worth = quote_state(bid, ask, age, contracts[c].fresh_us)
@@ -333,7 +357,7 @@ def note_market(j: int, c: int, now: int, contracts: Records, state: State, judg
 
 @inlined
 def side_of(
-    j: int, c: int, worth: int, kind: int, state: State, judged: Records, rules: Rules
+    j: int, c: int, row: int, worth: int, kind: int, state: State, judged: Records, rules: Rules
 ) -> tuple[int, int, int]:
     """Sign, basis and place of the confidence of a print that is no cancel."""
     is_comparable = rules.is_comparable[kind] != 0
@@ -343,14 +367,15 @@ def side_of(
     if not (is_comparable and rules.uses_rules):
         return 0, NOTHING, NOTHING
     numbers = state.numbers
-    last, differing = numbers[TICK_PRICE, c], numbers[TICK_PRIOR, c]
-    tick = state.instants[TICK_ROW, c]
-    if tick >= 0 and state.log[tick].event_us > judged[j].event_us:
-        last, differing = np.nan, np.nan  # printed after this one
-    return side_by_rules(
+    sign, basis, grade = side_by_rules(
         judged[j].price, judged[j].size, numbers[BID, c], numbers[ASK, c], numbers[BID_SIZE, c],
-        numbers[ASK_SIZE, c], worth, last, differing,
+        numbers[ASK_SIZE, c], worth,
     )  # fmt: skip
+    if sign == 0:
+        sign = sign_by_tick(judged[j].price, judged[j].event_us, row, c, state, rules)
+        if sign == 0:
+            return 0, NOTHING, NOTHING
+    return sign, basis, grade
 
 
 @inlined
@@ -363,7 +388,7 @@ def judge(
     note_facts(events, i, j, row, judged, log)
     c = int(judged[j].contract)
     now = judged[j].event_us if judged[j].is_backfill != 0 else judged[j].received_us
-    worth = note_market(j, c, now, contracts, state, judged)
+    worth = note_market(j, c, row, now, contracts, state, judged)
     note_candidates(j, c, now, contracts, state, judged, wanted, calls)
     lane = contracts[c].lane
     sequence = state.lanes[lane].trades_seen
@@ -379,7 +404,7 @@ def judge(
             take_back(state, c, taken)
             sign, basis, confidence = int(log[taken].sign), CANCELLED_PRINT, log[taken].confidence
     else:
-        sign, basis, grade = side_of(j, c, worth, kind, state, judged, rules)
+        sign, basis, grade = side_of(j, c, row, worth, kind, state, judged, rules)
         confidence = rules.confidence[grade]
         note_print(state, row, c, rules.is_comparable[kind] != 0)
     note_position(state, c, sign, volume)
@@ -518,10 +543,10 @@ def warm() -> None:
     )  # fmt: skip
     state = State(
         np.empty((len(records.NUMBERS), 1)), np.empty((len(records.INSTANTS), 1), np.int64),
-        np.empty(1, records.LANES), np.empty((2, 1)), np.empty(1, records.LOG),
-        np.full(2, -1, np.int32),
+        np.empty(1, records.LANES), np.empty((2, 1)), np.empty(1),
+        np.empty(1, records.LOG), np.empty(1), np.full(2, -1, np.int32),
     )  # fmt: skip
-    rules = Rules(ints, codes, codes, none, True)
+    rules = Rules(ints, codes, codes, none, True, 0.0, 0)
     contracts, judged = np.empty(0, records.CONTRACTS), np.empty(0, records.JUDGED)
     wanted, counts = np.empty((len(records.CANDIDATES), 0)), np.zeros(len(COUNTS), np.int64)
     walk(events, contracts, state, rules, 0, judged, wanted, codes, counts)

@@ -3,8 +3,8 @@
 Belongs here: counting what it delivers, parsed or raw. Does not belong here: anything done with it;
 a real program would only begin there.
 
-``python -m dealer_assets_tests.bench.peers.polygon_socket '<wishes as JSON>'`` prints a line when it
-has the first part, and one when it has all.
+``python -m dealer_assets_tests.bench.peers.polygon_socket '<wishes as JSON>'`` prints a line when
+it has the first part, and one when it has all.
 """
 
 from __future__ import annotations

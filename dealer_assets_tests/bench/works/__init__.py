@@ -9,6 +9,7 @@ from dealer_assets_tests.bench.works import (
     implied_vol,
     profile,
     startup,
+    streaming,
     surface,
     whole_chain,
 )
@@ -24,6 +25,7 @@ WORKS: dict[str, Work] = {
     "american": american.run,
     "chain": whole_chain.run,
     "startup": startup.run,
+    "streaming": streaming.run,
 }
 
 __all__ = ["WORKS", "Size", "Work"]
