@@ -97,6 +97,10 @@ $(BENCH)/.ready: $(STAMP) requirements-bench.lock
 bench-ticks: setup ## Measure thirty ticks of the minute schedule (half an hour)
 	@$(BIN)/python dealer_assets_tests/bench/minute_ticks.py 30
 
+.PHONY: bench-stream
+bench-stream: setup ## Measure a whole session replayed (BENCH_OPTIONS='--soak 3': minutes of load instead)
+	@$(BIN)/python -m dealer_assets_tests.bench.stream_day $(BENCH_OPTIONS)
+
 .PHONY: pictures
 pictures: setup ## Take the docs' pictures of the UI (needs Debian's chromium and `make dev`)
 	@test -x /usr/bin/chromium || { apt-get update -qq && apt-get install -y -qq chromium; }

@@ -57,8 +57,8 @@ class BookOptions:
     zero_dte_fresh_seconds: float = 15.0
     fresh_seconds: float = 60.0
     uses_side_rules: bool = True
-    tick_floor_usd: float = 0.025
-    tick_fresh_seconds: float = 300.0
+    tick_floor_usd: float = sides.TICK_FLOOR_USD
+    tick_fresh_seconds: float = sides.TICK_FRESH_SECONDS
     log_room: int = 1 << 21
 
 

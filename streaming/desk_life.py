@@ -164,6 +164,7 @@ class DeskLife:
             clock=clock,
             pace=pace,
             filler=opened.asker.filler,
+            span_us=None if is_chosen else (us_of(span.begin), us_of(span.end)),
             on_change=runtime.hub.notify,
         )
         self.session, self._asker = session, opened
@@ -221,6 +222,8 @@ class DeskLife:
                 await session.gaps_filled()
                 if not is_chosen:
                     await clock.until(us_of(span.end))
+            if not is_chosen:
+                await session.end(CHANNELS[self.feed_name])
         finally:
             for wait in waits:
                 wait.cancel()

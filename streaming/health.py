@@ -73,6 +73,8 @@ def problems_of(session: Session, parts: Mapping[str, PartState]) -> list[str]:
     ]
     if feed.phase not in ("live", "stopped"):
         found.append(f"feed is {feed.phase}" + (f": {feed.problem}" if feed.problem else ""))
+    elif feed.trouble:
+        found.append(feed.trouble)
     denied = [text for text in feed.refused if text not in feed.notes]
     found += [f"subscription refused: {text}" for text in denied[:3]]
     last_us = session.desk.counts.last_us

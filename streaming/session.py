@@ -11,7 +11,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -45,6 +45,12 @@ PATIENT_SECONDS = 30.0
 
 FIGURES = ("lag_p50_ms", "lag_p99_ms", "venue_lag_p50_ms", "rss_mb")
 """What is measured between two heartbeats; `Session.figures` has the last ones."""
+
+END_SECONDS = 60.0
+"""How long the end of a session waits for gaps to be filled; the next one begins meanwhile."""
+
+_LAST_US = 5_000_000
+"""Prints so shortly before the end may have come after it."""
 
 FILL_ATTEMPTS = 3
 _FILL_PAUSE_SECONDS = 30.0
@@ -89,6 +95,10 @@ class Session:
         How load and time are met.
     filler : Filler, optional
         Fetches the trades of gaps.
+    span_us : tuple of int, optional
+        First instant of the session and first after it, microseconds since 1970: what is received
+        later, and trades of other times that a fill brings, belong to another session. Absent:
+        whatever comes is the session's.
     on_change : callable
         Called after each slice of frames.
 
@@ -111,6 +121,7 @@ class Session:
         clock: Clock,
         pace: Pace,
         filler: Filler | None = None,
+        span_us: tuple[int, int] | None = None,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.desk, self.feed, self.sink = desk, feed, sink
@@ -118,6 +129,7 @@ class Session:
         self.begun, self.ended = asyncio.Event(), asyncio.Event()
         self.lags = Lags()
         self._filler = filler
+        self._span_us = span_us
         self._on_change = on_change
         self._gaps: asyncio.Queue[Gap] = asyncio.Queue()
         self._start: Gap | None = None  # until the feed is live
@@ -165,10 +177,13 @@ class Session:
         start = self._start
         if start is not None and frame.channel == start.channel and self.feed.state.connects:
             self._start = None
-            at_us = max(frame.received_us, self.inbox.last_us)
+            # live since then, though the first message may have taken its time
+            live_us = self.feed.state.since_us if self.feed.state.phase == "live" else 0
+            at_us = max(min(frame.received_us, live_us or frame.received_us), self.inbox.last_us)
             if at_us > start.until_us:
                 self.note_gap(Gap(start.feed, start.channel, start.until_us, at_us, "connecting"))
-        self.inbox.deliver(frame)
+        if self._span_us is None or frame.received_us < self._span_us[1]:
+            self.inbox.deliver(frame)
 
     async def follow(self) -> None:
         """Let time pass where nothing comes, and tell the feed where spot is."""
@@ -237,7 +252,7 @@ class Session:
         if self._filler is None:
             self._say(GapNote(gap, "not_backfilled", detail="this feed has nobody to ask"))
             return
-        filled = await self._asked(self._filler, gap)
+        filled = self._within(await self._asked(self._filler, gap))
         listing = self.desk.listing
         by_lane = np.bincount(listing.lane[filled.events.contract], minlength=len(listing.lanes))
         counts = {
@@ -257,6 +272,25 @@ class Session:
         )
         for one in self._covered.pop(gap, ()):
             self._say(GapNote(one, status, detail="asked for by a later start, see there"))
+
+    def _within(self, filled: Filled) -> Filled:
+        """Leave out trades of other sessions: at midnight one ends and the next begins."""
+        if self._span_us is None:
+            return filled
+        begin_us, end_us = self._span_us
+        at = filled.events.event_us
+        return replace(filled, events=filled.events.take((at >= begin_us) & (at < end_us)))
+
+    async def end(self, channel: str) -> None:
+        """Ask for what was printed just before the end and not received, and wait for all fills.
+
+        Not for ever: what is not filled by then stays a gap, and says so.
+        """
+        assert self._span_us is not None
+        end_us = self._span_us[1]
+        self.note_gap(Gap(self.feed.name, channel, end_us - _LAST_US, end_us, "end"))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.gaps_filled(), END_SECONDS)
 
     async def _asked(self, filler: Filler, gap: Gap) -> Filled:
         book = self.desk.engine.book

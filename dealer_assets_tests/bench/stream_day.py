@@ -99,7 +99,8 @@ def _told_of(ours: Ours) -> str:
         f"{ours.trades:,} trades sent, {ours.lost:,} lost, {found.conflated:,} quotes conflated\n"
         f"memory {found.ready_mb:,.0f} MB before, peak {found.peak_mb:,.0f} MB, in the second half "
         f"{growth:+.1f} MB a minute; samples: {samples}\n"
-        f"longest slice {found.slowest_slice_ms:.0f} ms, sender late by {ours.sent.late_seconds:.2f} s"
+        f"longest slice {found.slowest_slice_ms:.0f} ms, sender late by at most "
+        f"{ours.sent.late_seconds:.2f} s"
     )
 
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from streaming.session import Session
 
 _LOOK_SECONDS = 0.005
+_LAST_TICKS_SECONDS = 0.3
+"""How long subscribers are served after all was used."""
+
 _BEGIN_SECONDS = 10
 """After the open; the session's clock runs from there on."""
 
@@ -285,6 +288,8 @@ async def _run(wishes: Wishes) -> Found:
         _tell(str(port))
         await watch.until_done(session)
         watch.found.cpu_seconds = time.process_time() - cpu
+        if wishes.serves:
+            await asyncio.sleep(_LAST_TICKS_SECONDS)
     finally:
         for task in tasks:
             task.cancel()

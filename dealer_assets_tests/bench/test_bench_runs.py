@@ -144,6 +144,14 @@ def test_page_has_every_section_its_bars_and_who_was_absent():
         assert "| lbriv | ModuleNotFoundError: No module named 'lbriv' |" in page
 
 
+def test_streaming_is_measured_stage_by_stage_and_through_a_socket_to_a_subscriber():
+    section, _ = WORKS["streaming"](SMALL)
+    assert "| **frames to lake** |" in report.table(section.columns, section.rows)
+    median, tail = (float(bar.found.removesuffix(" ms")) for bar in section.bars)
+    assert 0.0 < median <= tail
+    assert "marks" in section.notes[-1]
+
+
 def test_a_missed_bar_is_called_missed():
     section = report.Section("Work", "About.", bars=[report.at_least("speed", 5.0, 2.0)])
     assert "| Work | speed | ≥ 5× |  | 2× | **missed** |" in report.markdown([section], [])

@@ -1,5 +1,6 @@
 """Sides of trades: each rule by hand, and the kernel against the readable rules."""
 
+from datetime import date
 from math import isnan, nan
 
 import numpy as np
@@ -7,17 +8,34 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from dealer_assets.domain.conventions import SECONDS_PER_YEAR
 from dealer_assets.domain.flow import conditions, sides
-from dealer_assets.domain.flow.sides import Print, quote_state, side_of
+from dealer_assets.domain.flow.sides import Print, Reference, quote_state, side_of
 from dealer_assets.domain.kernels import book as kernel, flows
+from dealer_assets.domain.pricing.black import black_greeks, black_price
+from dealer_assets.providers.simulator.market_day import market_day
+from dealer_assets.providers.simulator.provider import SimulatorProvider
+from dealer_assets.providers.simulator.tape import contract_prints
 from dealer_assets.tables import live
-from dealer_assets_tests.streaming.tape import NOON_US, PUT, listing, quote, tape, trade
+from dealer_assets.underlyings import underlying
+from dealer_assets_tests.streaming.tape import CALL, NOON_US, PUT, listing, quote, spot, tape, trade
 from streaming import events as streamed
 from streaming.book import Book, BookOptions
+from streaming.feeds.simulator import session_tape
+from streaming.listing import Listing
+from streaming.pricing import LanePricer
+
+
+NOW, DELTA = 6_010.0, 0.5
+
+
+def seen(price, spot=NOW, age=1.0):
+    return Reference(price, spot, age)
 
 
 def print_of(price=5.0, size=3.0, bid=4.0, ask=6.0, bid_size=10.0, ask_size=20.0, **more):
-    more = {"trade_class": "regular", "taker": 0, "quote_state": "ok"} | more
+    more = {"trade_class": "regular", "taker": 0, "quote_state": "ok", "spot": NOW} | more
+    more["references"] = tuple(more.pop("after", ()))
     return Print(
         price=price, size=size, bid=bid, ask=ask, bid_size=bid_size, ask_size=ask_size, **more
     )
@@ -48,11 +66,48 @@ def test_size_that_equals_both_sides_or_is_zero_tells_nothing():
     assert told(price=6.0, size=0.0, ask_size=0.0) == (1, "quote")
 
 
-def test_midpoint_goes_to_the_deeper_side_then_to_the_last_differing_price():
+def test_midpoint_goes_to_the_deeper_side_then_to_the_tick():
     assert told(price=5.0) == (1, "depth")
     assert told(price=5.0, bid_size=30.0) == (-1, "depth")
-    assert told(price=5.0, ask_size=10.0, last=4.9) == (1, "midpoint_tick")
-    assert told(price=5.0, ask_size=nan, last=5.0, differing=5.1) == (-1, "midpoint_tick")
+    assert told(price=5.0, ask_size=10.0, after=[seen(4.9)]) == (1, "midpoint_tick")
+    two = [seen(5.0), seen(5.1)]
+    assert told(price=5.0, ask_size=nan, after=two) == (-1, "midpoint_tick")
+
+
+def ticked(price, *after, **more):
+    return told(price=price, quote_state="none", after=after, **more)
+
+
+def test_tick_is_what_is_left_after_the_last_print_moved_with_spot():
+    risen = seen(5.0, spot=NOW - 4.0)  # worth 7 by now
+    assert ticked(6.9, risen, delta=DELTA) == (-1, "tick")
+    assert ticked(7.1, risen, delta=DELTA) == (1, "tick")
+    assert ticked(7.0, risen, delta=DELTA) == (0, "none")
+    assert ticked(3.1, risen, delta=-DELTA) == (1, "tick")
+
+
+def test_tick_without_delta_or_spot_tells_only_while_spot_stands_still():
+    assert ticked(5.1, seen(5.0)) == (1, "tick")
+    assert ticked(5.1, seen(5.0, spot=NOW - 0.01)) == (0, "none")
+    assert ticked(5.1, seen(5.0, spot=nan), delta=DELTA) == (0, "none")
+    assert ticked(5.1, seen(5.0), delta=DELTA, spot=nan) == (0, "none")
+    assert ticked(5.1, seen(5.0, spot=nan), delta=DELTA, spot=nan) == (0, "none")
+
+
+def test_difference_within_the_floor_is_no_tick_and_leaves_it_to_the_print_before():
+    assert ticked(5.02, seen(5.0)) == (0, "none")
+    assert ticked(5.02, seen(5.0), seen(5.1)) == (-1, "tick")
+    assert ticked(5.02, seen(5.0), seen(5.01), seen(5.1)) == (0, "none")
+    risen = seen(4.0, spot=NOW - 4.0)  # worth 6 by now
+    assert ticked(5.02, seen(5.0), risen, delta=DELTA) == (-1, "tick")
+
+
+def test_print_that_is_old_or_came_later_is_no_reference():
+    limit = sides.TICK_FRESH_SECONDS
+    assert ticked(5.1, seen(5.0, age=limit)) == (1, "tick")
+    assert ticked(5.1, seen(5.0, age=limit + 1e-6)) == (0, "none")
+    assert ticked(5.1, seen(5.0, age=-1e-6)) == (0, "none")
+    assert ticked(5.0, seen(5.0), seen(4.0, age=limit + 1e-6)) == (0, "none")
 
 
 def test_midpoint_of_decimals_is_recognised():
@@ -62,19 +117,19 @@ def test_midpoint_of_decimals_is_recognised():
 
 @pytest.mark.parametrize("state", ["crossed", "stale", "none"])
 def test_without_a_usable_quote_only_the_tick_tells(state):
-    assert told(price=6.0, quote_state=state, last=5.0) == (1, "tick")
+    assert told(price=6.0, quote_state=state, after=[seen(5.0)]) == (1, "tick")
     assert told(price=6.0, quote_state=state) == (0, "none")
 
 
 def test_one_sided_quote_tells_at_its_side_and_beyond():
     assert told(price=6.0, bid=0.0, quote_state="one_sided") == (1, "quote")
     assert told(price=4.0, ask=0.0, quote_state="one_sided") == (-1, "quote")
-    assert told(price=5.0, bid=0.0, quote_state="one_sided", last=4.0) == (1, "tick")
+    assert told(price=5.0, bid=0.0, quote_state="one_sided", after=[seen(4.0)]) == (1, "tick")
 
 
 @pytest.mark.parametrize("kind", ["late", "multi_leg", "block", "combo"])
 def test_prices_that_are_not_of_the_book_have_a_side_only_when_the_venue_tells(kind):
-    assert told(price=6.0, trade_class=kind, last=1.0) == (0, "none")
+    assert told(price=6.0, trade_class=kind, after=[seen(1.0)]) == (0, "none")
     side = side_of(print_of(trade_class=kind, taker=-1))
     assert (side.sign, side.basis, side.confidence) == (-1, "taker_side", sides.BLOCK_TAKER)
 
@@ -115,12 +170,16 @@ def test_conditions_survive_their_spelling():
 
 
 PRICES = st.sampled_from([0.0, 0.1, 0.15, 0.2, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0])
+AGES = st.sampled_from([0, 1_000_000, 150_000_000])
+SPOTS = st.sampled_from([nan, 6_000.0, 6_001.0, 6_000.02])
 SIZES = st.sampled_from([0.0, 1.0, 3.0, 10.0, 20.0, nan])
 
 
 @settings(max_examples=400, deadline=None)
 @given(
-    before=st.lists(PRICES, max_size=3),
+    before=st.lists(st.tuples(PRICES, AGES, SPOTS), max_size=3),
+    spot_now=SPOTS,
+    delta=st.sampled_from([nan, 0.5, -0.5, 0.0]),
     price=PRICES,
     size=st.sampled_from([0.0, 1.0, 3.0, 10.0]),
     bid=PRICES,
@@ -132,18 +191,26 @@ SIZES = st.sampled_from([0.0, 1.0, 3.0, 10.0, 20.0, nan])
     uses_rules=st.booleans(),
 )
 def test_kernel_gives_the_sides_of_the_readable_rules(
-    before, price, size, bid, ask, sizes, age_us, taker, codes, uses_rules
+    before, spot_now, delta, price, size, bid, ask, sizes, age_us, taker, codes, uses_rules
 ):
     book = Book(listing(PUT), options=BookOptions(uses_side_rules=uses_rules, log_room=16))
-    quoted_us = NOON_US - age_us
-    tape_so_far = [trade(0, quoted_us - 1, p) for p in before]
-    met = tape(
-        *tape_so_far,
-        quote(0, quoted_us, bid, ask, *sizes),
-        trade(0, NOON_US, price, size, codes, taker=taker),
-    )
-    found = book.apply(met)
-    differing = [p for p in before if p != before[-1]]
+    told_delta(book, np.array([delta]))
+    events, references = [], []
+    at_us, known = NOON_US - sum(age for _, age, _ in before), nan
+    for reference, age, value in before:
+        if value == value:
+            known = value
+            events.append(spot(at_us, value))
+        events.append(trade(0, at_us, reference))
+        references.insert(0, Reference(reference, known, (NOON_US - at_us) / 1e6))
+        at_us += age
+        known = known if age <= 60_000_000 else nan  # as old as a quote may be
+    if spot_now == spot_now:
+        known = spot_now
+        events.append(spot(NOON_US, spot_now))
+    made = quote(0, NOON_US - age_us, bid, ask, *sizes)
+    events += [made, trade(0, NOON_US, price, size, codes, taker=taker)]
+    found = book.apply(tape(*events))
     kind = conditions.classes_of(np.array([conditions.bits_of(codes)]))[0]
     expected = side_of(
         Print(
@@ -156,8 +223,9 @@ def test_kernel_gives_the_sides_of_the_readable_rules(
             bid_size=sizes[0],
             ask_size=sizes[1],
             quote_state=quote_state(bid, ask, age_us=age_us, fresh_us=60e6),
-            last=before[-1] if before else nan,
-            differing=differing[-1] if differing else nan,
+            spot=known,
+            delta=delta,
+            references=tuple(references),
         ),
         uses_rules=uses_rules,
     )
@@ -165,6 +233,88 @@ def test_kernel_gives_the_sides_of_the_readable_rules(
     assert live.SIGN_BASES[found.basis[-1]] == expected.basis
     sure = found.confidence[-1]
     assert sure == expected.confidence or (isnan(sure) and isnan(expected.confidence))
+
+
+def told_delta(book, delta):
+    """Let a pricing tell nothing but deltas."""
+    unknown, slices = np.full(delta.size, nan), len(book.listing.slices)
+    book.price_with(
+        forward_ratio=np.full(slices, nan),
+        discount=np.full(slices, nan),
+        vol=unknown,
+        vol_us=np.full(delta.size, -1),
+        priced_us=NOON_US,
+        delta=delta,
+    )
+
+
+def test_contract_that_spot_carries_along_gets_sides_that_do_not_follow_spot():
+    random = np.random.default_rng(5)
+    n, strike, vol = 2_000, np.full(1, 6_000.0), np.full(1, 0.12)
+    path = 6_000.0 + np.cumsum(random.normal(0.0, 0.4, n))
+    is_buy = random.random(n) < 0.5
+    book = Book(listing(CALL, PUT), options=BookOptions(log_room=1 << 13))
+    expires_us = book.listing.expires_us[0]
+    rights = np.array([True]), np.array([False])
+    found, paid = [], []
+    for i, spot_now in enumerate(path):
+        at_us = NOON_US + i * 5_000_000
+        market = {"sigma": vol, "T": np.array([(expires_us - at_us) / 1e6 / SECONDS_PER_YEAR])}
+        F, D = np.full(1, spot_now), np.ones(1)
+        if i % 12 == 0:  # a full pricing a minute
+            greeks = [
+                black_greeks(F, strike, S=F, D=D, is_call=right, **market) for right in rights
+            ]
+            told_delta(book, np.concatenate([one.delta for one in greeks]))
+        worth = [float(black_price(F, strike, D=D, is_call=right, **market)[0]) for right in rights]
+        half = 0.3 if is_buy[i] else -0.3
+        prices = [round((value + half) / 0.05) * 0.05 for value in worth]
+        paid.append(prices)
+        events = tape(spot(at_us, spot_now), *(trade(c, at_us, p) for c, p in enumerate(prices)))
+        found.append(book.apply(events).sign)
+    truth = np.where(is_buy, 1, -1)[1:]
+    step = np.sign(np.diff(path))
+    for sign, prices, way in zip(np.array(found).T, np.array(paid).T, (1.0, -1.0), strict=True):
+        sign, old = sign[1:], np.sign(np.diff(prices))
+        is_known = sign != 0
+        assert np.mean(is_known) > 0.5
+        assert np.mean(sign[is_known] == truth[is_known]) > 0.6
+        assert abs(alike(sign, step)) < 0.1
+        assert way * alike(old, step) > 0.25  # what the bare difference would tell
+
+
+def test_guessed_flow_of_the_simulator_is_no_copy_of_spot():
+    day = date(2026, 11, 20)
+    provider, lane = SimulatorProvider(seed=2, density=0.3), underlying("XSP")
+    listed = provider.listing(lane, session_date=day).rows
+    made = Listing.of([lane], listed, None, sessions_of={"XSP": day})
+    told = session_tape(provider, [lane], {"XSP": day}, quoted=60)
+    place = np.array([made.index_of(name) for name in told.symbols], np.int32)
+    events = told.events.take(told.events.received_us <= told.open_us + 3_600_000_000)
+    is_spot = events.kind == streamed.SPOT
+    events.contract[~is_spot] = place[events.contract[~is_spot]]
+    book, pricer = Book(made), LanePricer(made, 0, feed="simulator", curve=None)
+    market = market_day(provider.seed, "XSP", day=day, density=provider.density)
+    prints = contract_prints(market, np.arange(len(told.symbols)))
+    guessed, true, spots = [], [], []
+    for minute in range(60):
+        end_us = told.open_us + (minute + 1) * 60_000_000
+        inside = (events.received_us > end_us - 60_000_000) & (events.received_us <= end_us)
+        found = book.apply(events.take(inside))
+        right = np.where(prints.is_buy[found.number], 1, -1) * found.sign
+        guessed.append(found.hedge_flow.sum())
+        true.append((right * found.hedge_flow).sum())
+        spots.append(book.spot[0])
+        pricer.price(book, end_us)
+    moves = np.diff(spots, prepend=spots[0])
+    assert abs(alike(np.cumsum(true), spots)) < 0.1  # true flow has nothing to do with spot
+    assert abs(alike(np.cumsum(guessed), spots)) < 0.5
+    assert abs(alike(guessed, moves)) < 0.3
+    assert alike(guessed, true) > 0.8
+
+
+def alike(left, right):
+    return np.corrcoef(left, right)[0, 1]
 
 
 def test_codes_of_the_kernels_are_those_of_the_vocabularies():
@@ -188,6 +338,7 @@ def test_codes_of_the_kernels_are_those_of_the_vocabularies():
         4,
     )
     assert kernel.SAME_PRICE == sides.SAME_PRICE
+    assert kernel.MOST_REFERENCES == sides.MOST_REFERENCES
     kinds = ("QUOTE", "TRADE", "SPOT", "MARK", "OPEN_INTEREST")
     assert all(getattr(kernel, kind) == getattr(streamed, kind) for kind in kinds)
     assert kernel.Events._fields == tuple(streamed.TYPES)

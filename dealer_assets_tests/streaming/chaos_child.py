@@ -92,7 +92,9 @@ def warm(symbol: str) -> None:
     lane, provider = underlying(symbol), SimulatorProvider(density=DENSITY)
     listed = provider.listing(lane, session_date=DAY).rows
     interest = provider.open_interest(lane, session_date=DAY).rows
-    start = Start("us", "polygon", (lane,), {symbol: DAY}, listed, interest, options=StreamOptions())
+    start = Start(
+        "us", "polygon", (lane,), {symbol: DAY}, listed, interest, options=StreamOptions()
+    )
     desk = Desk.open(start, Nowhere())
     at_us = 1789479000_000_000
     spot = {"ev": "V", "val": 230.0, "T": f"I:{symbol}", "t": at_us // 1000}

@@ -72,7 +72,7 @@ class ExchangeClock(WallClock):
 def patient_filler(clock: ExchangeClock) -> type[PolygonFiller]:
     """Return a filler that asks once the exchange's chain, of a whole minute, covers the gap.
 
-    A real chain is of the moment; one whose pages are of two minutes would hide the first one's age.
+    A real chain is of the moment; pages of two minutes would hide the first one's age.
     """
 
     class Patient(PolygonFiller):
@@ -291,10 +291,12 @@ class Outcome:
         expected = market.printed(from_us, until_us, day=self.day)
         found = self.prints(from_us, until_us)
         missing, doubled = expected - found, found - expected
-        assert sum(missing.values()) in lost and sum(doubled.values()) == added, (
+        told = (
             f"missing {sum(missing.values())} of {sum(expected.values())}: {_some(missing)}; "
             f"too many {sum(doubled.values())}: {_some(doubled)}; gaps: {self.told_gaps()}"
         )
+        assert sum(missing.values()) in lost, told
+        assert sum(doubled.values()) == added, told
         return sum(expected.values())
 
     def told_gaps(self) -> str:

@@ -35,7 +35,9 @@ from streaming.runtime import Runtime
 from streaming.session import Pace, Session
 from streaming.supervisor import Patience
 
-QUICK = Patience(crashes=5, window_seconds=60.0, first_delay_seconds=0.01, longest_delay_seconds=0.1)
+QUICK = Patience(
+    crashes=5, window_seconds=60.0, first_delay_seconds=0.01, longest_delay_seconds=0.1
+)
 FILL_PAUSE_SECONDS = 0.2
 
 

@@ -152,6 +152,7 @@ def test_late_and_multi_leg_prints_are_no_reference_for_ticks():
     book = book_of()
     found = book.apply(
         tape(
+            spot(NOON_US, SPOT),
             trade(0, NOON_US, 5.0),
             trade(0, NOON_US, 9.0, codes=[204]),
             trade(0, NOON_US, 9.0, codes=[233]),
@@ -160,6 +161,29 @@ def test_late_and_multi_leg_prints_are_no_reference_for_ticks():
     )
     assert classes(found) == ["regular", "late", "multi_leg", "regular"]
     assert found.sign.tolist() == [0, 0, 0, 1]
+
+
+def test_reference_of_a_tick_moves_with_spot_and_goes_with_its_cancel():
+    book = book_of()
+    book.delta[0] = 0.5
+    book.apply(tape(spot(NOON_US, SPOT), trade(0, NOON_US, 9.0), trade(0, NOON_US + 1, 5.0)))
+    book.apply(spot(NOON_US + 2, SPOT + 4.0))
+    found = book.apply(tape(*(trade(0, NOON_US + 3, p) for p in (6.9, 7.0, 7.1))))
+    assert found.sign.tolist() == [-1, 1, 1]
+    book.apply(tape(*(trade(0, NOON_US + 4, p, codes=[201]) for p in (6.9, 7.0, 7.1, 5.0))))
+    assert book.apply(trade(0, NOON_US + 5, 7.1)).sign[0] == -1  # 9 is worth 11 by now
+
+
+def test_spot_that_is_old_or_of_later_moves_no_tick():
+    book = book_of()
+    book.delta[:] = 0.5
+    late = NOON_US + 16 * SECOND
+    events = (spot(NOON_US, SPOT), trade(0, late, 5.0), trade(2, late, 5.0))
+    found = book.apply(tape(*events, trade(0, late, 5.1), trade(2, late, 5.1)))
+    assert found.sign.tolist() == [0, 0, 1, 0]  # the latter ends today: 15 s are too old
+    missed = trade(0, NOON_US - 1, 5.0, is_backfill=True, received_us=late)
+    book.apply(missed)
+    np.testing.assert_array_equal(book.log_spot, [SPOT, np.nan, SPOT, np.nan, np.nan])
 
 
 # Vols and Greeks
@@ -389,7 +413,7 @@ def test_cancel_of_nothing_is_flagged_and_subtracts_nothing(other):
 
 def test_cancelled_last_print_gives_way_to_the_standing_one_before_it():
     book = book_of()
-    book.apply(tape(*(trade(0, NOON_US + i, 5.0 + i) for i in range(4))))
+    book.apply(tape(spot(NOON_US, SPOT), *(trade(0, NOON_US + i, 5.0 + i) for i in range(4))))
     book.apply(
         tape(trade(0, NOON_US + 9, 7.0, codes=[201]), trade(0, NOON_US + 9, 8.0, codes=[201]))
     )

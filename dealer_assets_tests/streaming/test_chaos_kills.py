@@ -1,4 +1,4 @@
-"""The live process killed at any moment loses no trade that the venue can still tell, doubles none."""
+"""The live process, killed at any moment, loses no trade and doubles none."""
 
 from __future__ import annotations
 

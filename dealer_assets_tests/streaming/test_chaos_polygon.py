@@ -39,6 +39,8 @@ class Trial:
         The connection is closed as well: the fault meets the next one.
     gap : str
         Reason of the gap that is recorded; blank: none is.
+    second_gap : str
+        Reason of another one behind it.
     says : str
         What health says of it meanwhile, in words.
     loses : bool
@@ -50,6 +52,7 @@ class Trial:
     armed: dict[str, Any] = field(default_factory=lambda: dict(OPTIONS))
     reconnects: bool = False
     gap: str = ""
+    second_gap: str = ""
     says: str = ""
     loses: bool = False
     added: int = 0
@@ -63,7 +66,9 @@ TRIALS: dict[str, Trial] = {
     "not_authorized": Trial(
         {"where": "Q.", "times": None}, reconnects=True, gap="closed", says="not authorized"
     ),
-    "max_connections": Trial(reconnects=True, gap="closed", says="max_connections"),
+    "max_connections": Trial(
+        reconnects=True, gap="closed", second_gap="max_connections", says="max_connections"
+    ),
     "close": Trial(gap="closed", says="code 1000"),
     "abort": Trial(gap="aborted", says="aborted"),
     "freeze": Trial(gap="silent", says="not even pongs"),
@@ -123,7 +128,7 @@ def test_the_process_outlives_every_fault_and_misses_nothing_it_can_know_of(
 ) -> None:
     with (
         market(after=5.0) as venue,
-        hasty(monkeypatch, quiet_seconds=1.5, silent_seconds=1.0),
+        hasty(monkeypatch, quiet_seconds=3.0, silent_seconds=2.0),
     ):
         data = settings_of(venue)
 
@@ -149,7 +154,8 @@ def test_the_process_outlives_every_fault_and_misses_nothing_it_can_know_of(
         )
     gaps = [gap for gap in found.gaps if gap["channel"] == "options"]
     noted = [gap["reason"] for gap in gaps if gap["status"] == "open"]
-    assert noted == ["start", "connecting", *(t.gap for t in trials if t.gap)]
+    reasons = [reason for t in trials for reason in (t.gap, t.second_gap) if reason]
+    assert noted == ["start", "connecting", *reasons]
     assert [g["reason"] for g in gaps if g["status"] == "backfilled"] == noted
     rejects = {row["reason"] for row in found.rows("feed_rejects").to_pylist()}
     assert rejects == {"not_json", "unknown_event"}

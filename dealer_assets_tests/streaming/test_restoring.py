@@ -59,11 +59,25 @@ def test_later_trades_are_judged_the_same_but_for_quotes(seed, cut):
     assert same(*([getattr(b, name) for name in positions] for b in (restarted, running)))
     fresh = tape(spot(NOON_US, 6_000.0), *(quote(c, NOON_US, 20.0, 21.0) for c in range(3)))
     moved = [tape(fresh.take(slice(None)), told) for _ in range(2)]
+    for book in (running, restarted):
+        book.delta[:] = 0.5, -0.5, np.nan
     running.mark_vol[:] = np.nan  # of the market the restarted book knows nothing yet
     expected, found = running.apply(moved[0]), restarted.apply(moved[1])
     assert same(arrays_of(found), arrays_of(expected))
     log = slice(-len(restarted.log.records.dtype.names), None)
     assert same(state_of(restarted)[log], state_of(running)[log])
+    assert same([restarted.log_spot], [running.log_spot])
+
+
+def test_tick_after_a_restart_is_compared_with_the_print_before_it_moved_with_spot():
+    running = book_of()
+    done = running.apply(tape(spot(NOON_US, 6_000.0), trade(0, NOON_US, 5.0)))
+    restarted = book_of()
+    restarted.restore(rows_of(done, running))
+    restarted.delta[0] = 0.5
+    moved = spot(NOON_US + 1, 6_004.0)
+    found = restarted.apply(tape(moved, trade(0, NOON_US + 1, 6.5)))
+    assert found.sign.tolist() == [-1]
 
 
 def test_cancel_after_a_restart_takes_back_the_print_before_it():

@@ -66,6 +66,8 @@ class FeedState:
         Those words of `refused` that name a declared fallback: known, and no problem.
     problem : str
         The last thing that went wrong, in words, credentials struck out; blank when nothing did.
+    trouble : str
+        What is wrong now though the connection is live, in words; blank when nothing is.
     """
 
     phase: Phase = "idle"
@@ -78,6 +80,7 @@ class FeedState:
     refused: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     problem: str = ""
+    trouble: str = ""
 
 
 class Feed(ABC):

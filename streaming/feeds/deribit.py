@@ -164,12 +164,17 @@ class DeribitFeed(Feed):
             rules=options.talk.session,
             credentials=self._credentials,
         )
+
+        def hand_on(frame: Frame) -> None:
+            self.state.last_us = frame.received_us  # of data: heartbeats tell nothing of the market
+            deliver(frame)
+
         talk = Talk(
-            session, self._choice, self._market, options.talk, deliver=deliver, report=self._skipped
+            session, self._choice, self._market, options.talk, deliver=hand_on, report=self._skipped
         )
 
         def hear(payload: bytes) -> None:
-            received_us = self.state.last_us = self._stamp()
+            received_us = self._stamp()
             self._heard_at = clock()
             talk.take(Frame(self.name, CHANNEL, received_us, payload), self._heard_at)
             if session.outbox or session.ending is not None:
@@ -180,7 +185,8 @@ class DeribitFeed(Feed):
         if self._live_at is not None:
             self._backoff.lived(clock() - self._live_at)
             self.state.drops += 1
-            self._lost = self._lost or (self.state.last_us, ending.reason)
+            since_us = max(self.state.last_us, self.state.since_us)
+            self._lost = self._lost or (since_us, ending.reason)
         self._live_at = None
         self.state.confirmed = 0
         return ending, pause
@@ -262,7 +268,8 @@ class DeribitFeed(Feed):
             self._enter("live")
             self._end_gap()
         if self._live_at is not None:
-            self._complain("; ".join(talk.troubles()))
+            state.trouble = "; ".join(talk.troubles())
+            self._complain(state.trouble)
 
     def _end_gap(self) -> None:
         if self._lost is not None:

@@ -94,7 +94,8 @@ class Verdict:
     def remarks(self) -> list[str]:
         """What is wrong, in words."""
         found = [f"{name} is away from the other sources: not used" for name in self.deviant]
-        found += [f"{name} is stale: not used" for name in self.stale]
+        if not self.used or self.used != SOURCES[0]:  # a lesser source may rest for a while
+            found += [f"{name} is stale: not used" for name in self.stale]
         return found if self.used else [*found, "no source of spot can be believed"]
 
 

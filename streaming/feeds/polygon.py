@@ -239,6 +239,7 @@ class PolygonFeed(Feed):
         state.refused = list(state.notes)
         state.refused += [words for one in states for words in one.refused]
         state.problem = "; ".join(one.problem for one in states if one.problem)
+        state.trouble = "; ".join(one.trouble for one in states if one.trouble)
 
     def _is_refused(self, line: Line) -> bool:
         return line.channel in self._refusals

@@ -232,6 +232,9 @@ class Line:
             self._wake.set()
         self.state.last_us = received_us
         if has_data:
+            if self.state.trouble:
+                self.state.trouble = ""
+                self.on_change()
             self._data_at = self._loop.time()
             self._patience = self.options.quiet_seconds
             if self._lost is None and self._whole_until_us >= 0:
@@ -294,9 +297,9 @@ class Line:
         last = max(self._data_at, session.live_at, self._data_expected_at)
         if now - last < self._patience:
             return False
-        self._complain(
-            f"live, but without data for {self._patience:g} s of market hours: connecting anew"
-        )
+        words = f"live, but without data for {self._patience:g} s of market hours: connecting anew"
+        self.state.trouble = f"{self.channel}: {words}"  # until data come, reconnected or not
+        self._complain(words)
         longest = _LONGEST_PATIENCE * self.options.quiet_seconds
         self._patience = min(2.0 * self._patience, longest)
         return True

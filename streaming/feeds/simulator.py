@@ -54,13 +54,16 @@ Made = TypeVar("Made")
 SLOT_US = 100_000
 """Events of a slot arrive together, at its end."""
 
+REQUOTED_SECONDS = 10
+"""How often each standing quote is told again, as venues do: an unchanged one would go stale."""
+
 _SECOND_US = 1_000_000
 _ORDER = {SPOT: 0, QUOTE: 1, TRADE: 2}
 
 
 @dataclass(frozen=True)
 class SessionTape:
-    """Everything that happens in a session, in order of the venue's time.
+    """Everything that changes in a session, in order of the venue's time.
 
     Parameters
     ----------
@@ -68,6 +71,8 @@ class SessionTape:
         `contract` counts `symbols`, of a `SPOT` `lanes`; `received_us` is the end of the slot.
     symbols, lanes : sequence of str
         Names.
+    expires_us : int64 array, shape (symbols,)
+        When each contract ends; its quote is not told again afterwards.
     open_us, end_us : int
         The session's first instant, and the one after its last frame; microseconds since 1970.
     """
@@ -75,13 +80,15 @@ class SessionTape:
     events: Events
     symbols: Sequence[str]
     lanes: Sequence[str]
+    expires_us: Ints
     open_us: int
     end_us: int
 
     def frames(self, from_us: int, *, stretch: int = 256) -> Iterator[list[Frame]]:
         """Yield frames from an instant on, some at a time; the first holds what stands then.
 
-        There is one at least every second: an empty one says that time passed.
+        There is one at least every second: it says that time passed, and begins with the quotes
+        whose turn it is to be told again.
 
         Parameters
         ----------
@@ -97,8 +104,15 @@ class SessionTape:
         seconds = np.arange(first_us // _SECOND_US + 1, self.end_us // _SECOND_US + 1) * _SECOND_US
         ends = np.union1d(ends, seconds)
         cuts = np.searchsorted(self.events.received_us, ends, "right")
+        last = self._followed(np.full(len(self.symbols), -1, np.int64), 0, begin)
+        known = begin
         for at_us, end in zip(ends.tolist(), cuts.tolist(), strict=True):
-            frames.append(self._frame(at_us, self.events.take(slice(begin, end))))
+            events = self.events.take(slice(begin, end))
+            if at_us % _SECOND_US == 0:
+                last = self._followed(last, known, begin)
+                known = begin
+                events = concatenated([self._requoted(last, at_us), events])
+            frames.append(self._frame(at_us, events))
             begin = end
             if len(frames) >= stretch:
                 yield frames
@@ -109,6 +123,21 @@ class SessionTape:
     def _frame(self, at_us: int, events: Events) -> Frame:
         payload = pack(events, self.symbols, self.lanes) if len(events) else b""
         return Frame(NAME, CHANNEL, at_us, payload)
+
+    def _followed(self, last: Ints, begin: int, end: int) -> Ints:
+        """Enter some rows' quotes into the row of each contract's last one, -1 before the first."""
+        rows = begin + np.flatnonzero(self.events.kind[begin:end] == QUOTE)
+        last[self.events.contract[rows]] = rows
+        return last
+
+    def _requoted(self, last: Ints, at_us: int) -> Events:
+        """Return the standing quotes that are told again in the slot that ends at a full second."""
+        rows = last[at_us // _SECOND_US % REQUOTED_SECONDS :: REQUOTED_SECONDS]
+        rows = rows[rows >= 0]
+        event_us = at_us - SLOT_US
+        events = self.events.take(rows[self.expires_us[self.events.contract[rows]] > event_us])
+        events.event_us[:], events.received_us[:] = event_us, at_us
+        return events
 
     def _standing(self, end: int) -> Events:
         """Return the last quote of every contract and the last spot of every lane before a row."""
@@ -142,6 +171,7 @@ def session_tape(
     """
     parts: list[Events] = []
     symbols: list[str] = []
+    expires_us: list[Ints] = []
     for number, lane in enumerate(lanes):
         day = _market(provider, lane, sessions_of[lane.symbol])
         names = day.session.listing.columns["symbol"].to_pylist()
@@ -154,6 +184,8 @@ def session_tape(
             one.contract[:] += len(symbols)
         parts += made
         symbols += names
+        listed = day.session.listing
+        expires_us.append(listed.expires_us[listed.slice_id])
     events = concatenated(parts)
     rank = np.array([_ORDER.get(kind, 3) for kind in range(5)], np.int8)[events.kind]
     events = events.take(np.lexsort((rank, events.event_us)))
@@ -162,6 +194,7 @@ def session_tape(
         events=events,
         symbols=symbols,
         lanes=[lane.symbol for lane in lanes],
+        expires_us=np.concatenate(expires_us),
         open_us=us_of(sessions.session_open(calendar, last)),
         end_us=us_of(sessions.quotes_end(calendar, last)) + SLOT_US,
     )

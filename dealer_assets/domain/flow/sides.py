@@ -16,6 +16,15 @@ from dealer_assets.domain.flow.conditions import COMPARABLE
 SAME_PRICE = 1e-9
 """Relative distance within which a price is the midpoint: 0.15 is the mid of 0.1 and 0.2."""
 
+TICK_FLOOR_USD = 0.025
+"""A difference not larger than this is no tick: half the usual tick of five cents."""
+
+TICK_FRESH_SECONDS = 300.0
+"""Oldest print that a price is compared with."""
+
+MOST_REFERENCES = 2
+"""Prints that a price is compared with at most: the last, and where that is no tick the one before."""
+
 CONFIDENCE: dict[str, float] = {
     "taker_side": 1.0,
     "trade_size": 0.72,
@@ -35,6 +44,25 @@ not whether the other side is a dealer."""
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """A comparable print of the contract before the one that is judged.
+
+    Parameters
+    ----------
+    price : float
+        USD.
+    spot : float
+        Spot that it met [USD]; NaN where none was known, or none of that moment.
+    age_seconds : float
+        How long before; negative when it was printed afterwards.
+    """
+
+    price: float
+    spot: float
+    age_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Print:
     """A trade and what was known when it was received.
 
@@ -50,9 +78,12 @@ class Print:
         Quote [USD, contracts]; 0 where a side is missing, NaN before the first.
     quote_state : str
         Of ``QUOTE_STATES``, as `quote_state` gives it.
-    last, differing : float
-        Last comparable print of the contract, and the last before it at another price; NaN for
-        none.
+    spot : float
+        Spot that it meets [USD]; NaN where none is known, or none of that moment.
+    delta : float
+        Of the contract, of the last full pricing; NaN where it has none.
+    references : tuple of Reference
+        Comparable prints of the contract that still stand, newest first.
     """
 
     trade_class: str
@@ -64,8 +95,9 @@ class Print:
     bid_size: float
     ask_size: float
     quote_state: str
-    last: float = nan
-    differing: float = nan
+    spot: float = nan
+    delta: float = nan
+    references: tuple[Reference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +140,13 @@ def quote_state(bid: float, ask: float, *, age_us: float, fresh_us: float) -> st
     return "locked" if bid == ask else "ok"
 
 
-def side_of(trade: Print, *, uses_rules: bool = True) -> Side:
+def side_of(
+    trade: Print,
+    *,
+    uses_rules: bool = True,
+    tick_floor_usd: float = TICK_FLOOR_USD,
+    tick_fresh_seconds: float = TICK_FRESH_SECONDS,
+) -> Side:
     """Tell the customer's side by the first rule that decides.
 
     Parameters
@@ -117,6 +155,8 @@ def side_of(trade: Print, *, uses_rules: bool = True) -> Side:
         The trade; a cancel takes the side of the print it takes back and does not come here.
     uses_rules : bool
         False: only what the venue tells.
+    tick_floor_usd, tick_fresh_seconds : float
+        Least difference that is a tick; oldest print that a price is compared with.
 
     Returns
     -------
@@ -128,11 +168,15 @@ def side_of(trade: Print, *, uses_rules: bool = True) -> Side:
         return Side(trade.taker, "taker_side", sure)
     if not uses_rules or trade.trade_class not in COMPARABLE:
         return UNKNOWN
+    basis, side = "tick", None
     if trade.quote_state in ("ok", "locked"):
-        return _by_size(trade) or _by_quote(trade) or _by_depth(trade) or _by_tick(trade, True)
-    if trade.quote_state == "one_sided" and (side := _by_lone_quote(trade)):
+        basis, side = "midpoint_tick", _by_size(trade) or _by_quote(trade) or _by_depth(trade)
+    elif trade.quote_state == "one_sided":
+        side = _by_lone_quote(trade)
+    if side:
         return side
-    return _by_tick(trade, False)
+    sign = tick_of(trade, floor_usd=tick_floor_usd, fresh_seconds=tick_fresh_seconds)
+    return Side(sign, basis, CONFIDENCE[basis]) if sign else UNKNOWN
 
 
 def _by_size(trade: Print) -> Side | None:
@@ -171,10 +215,33 @@ def _by_depth(trade: Print) -> Side | None:
     return Side(1 if trade.ask_size > trade.bid_size else -1, "depth", CONFIDENCE["depth"])
 
 
-def _by_tick(trade: Print, is_midpoint: bool) -> Side:
-    """Tell by the last differing price: above it customers buy; never by the next price."""
-    before = trade.differing if trade.price == trade.last else trade.last
-    if isnan(before) or before == trade.price:
-        return UNKNOWN
-    basis = "midpoint_tick" if is_midpoint else "tick"
-    return Side(1 if trade.price > before else -1, basis, CONFIDENCE[basis])
+def tick_of(trade: Print, *, floor_usd: float, fresh_seconds: float) -> int:
+    """Tell by the last print moved to now's spot; never by the next one.
+
+    A price moves with spot whoever trades, so only what is left of the difference is a customer's.
+
+    Parameters
+    ----------
+    trade : Print
+        The trade.
+    floor_usd, fresh_seconds : float
+        Least difference that is a tick; oldest print that it is compared with.
+
+    Returns
+    -------
+    int
+        1: above where spot has carried the last print, or that one being no tick the one before;
+        -1: below; 0: nothing tells.
+    """
+    for before in trade.references[:MOST_REFERENCES]:
+        if not 0.0 <= before.age_seconds <= fresh_seconds:
+            return 0
+        moved = 0.0
+        if trade.spot != before.spot:
+            moved = trade.delta * (trade.spot - before.spot)
+        difference = trade.price - (before.price + moved)
+        if isnan(difference):
+            return 0
+        if abs(difference) > floor_usd:
+            return 1 if difference > 0.0 else -1
+    return 0

@@ -48,7 +48,7 @@ CANCEL = 3
 """States of a quote; the kind of print that is a cancel."""
 
 SAME_PRICE = 1e-9
-MOST_REFERENCES = 1
+MOST_REFERENCES = 2
 YEAR_US = 365.0 * 86_400.0 * 1e6
 
 COUNTS: tuple[str, ...] = ("quotes", "trades", "spots", "marks", "open_interest")

@@ -61,14 +61,14 @@ class _Load:
     """
 
     density: float = 1.0
-    rounds: int = 3
+    rounds: int = 2
     per_frame: tuple[int, ...] = (1, 20, 200)
     socket_per_frame: tuple[int, ...] = (1, 20, 200)
-    messages: tuple[int, int] = (300_000, 150_000)
-    client_messages: int = 30_000
+    messages: tuple[int, int] = (200_000, 100_000)
+    client_messages: int = 20_000
     burst_seconds: float = 2.0
     burst_rate: float = 1_000_000.0
-    latency_seconds: float = 8.0
+    latency_seconds: float = 6.0
     latency_rate: float = 20_000.0
 
 
