@@ -22,6 +22,7 @@ from dealer_assets.domain.flow.watch import (
     judge_gaps,
     judge_health,
     judge_numbers,
+    judge_spot,
 )
 from dealer_assets.domain.invariants import Verdict
 from dealer_assets.lake.layout import SESSION_PART, first_sequence_of
@@ -112,7 +113,8 @@ def judge_running(
     Returns
     -------
     list of Judged
-        While options quote a stream that ran and fell silent is grave; afterwards it is a warning.
+        While options quote a stream that ran and fell silent is grave, and one whose spot stands
+        still; afterwards it is a warning.
     """
     gamma, beats = tables.LIVE_GAMMA, tables.STREAM_HEARTBEATS
     heartbeat = _newest(lake, beats, asset.symbol, day)
@@ -129,7 +131,7 @@ def judge_running(
     gaps = read_partition(lake, tables.FEED_GAPS, asset.symbol, day)
     is_running = now <= ended
     verdicts = (
-        (gamma, FRESH, judge_freshness(_known(total), what="total of live gamma", **clock)),
+        (gamma, FRESH, _judge_totals(asset, day, total, clock)),
         (beats, FRESH, judge_freshness(_known(heartbeat), what="heartbeat", **clock)),
         (beats, HEALTHY, judge_health(heartbeat)),
         (tables.FEED_GAPS, GAPS, judge_gaps(gaps, has_run=has_run)),
@@ -138,6 +140,24 @@ def judge_running(
         Judged(table.name, check, verdict, is_grave=is_running and check == FRESH)
         for table, check, verdict in verdicts
     ]
+
+
+def _judge_totals(
+    asset: Underlying, day: date, total: dict[str, Any] | None, clock: dict[str, Any]
+) -> Verdict:
+    """Judge that totals come, and that they are not of a spot which stands still."""
+    fresh = judge_freshness(_known(total), what="total of live gamma", **clock)
+    if total is None or not fresh.holds:
+        return fresh
+    spot = judge_spot(
+        total,
+        now=clock["now"],
+        opened=clock["opened"],
+        closed=sessions.session_close(asset.calendar, day),
+        seconds_per_part=clock["seconds_per_part"],
+    )
+    text = f"{fresh.text}, {spot.text}" if spot.holds else spot.text
+    return Verdict(spot.holds, text, fresh.numbers | spot.numbers)
 
 
 def judge_rows(lake: Lake, asset: Underlying, day: date) -> list[Judged]:

@@ -13,12 +13,15 @@ the rest.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 import numpy as np
 
+from dealer_assets.domain import sessions
 from dealer_assets.domain.columns import Bools, Floats, Ints
 from streaming.book import Book
+from streaming.clock import us_of
 from streaming.events import FIRST_CONDITION, Events, no_events
 from streaming.feeds.base import Gap
 from streaming.trades import TradeLog
@@ -29,7 +32,7 @@ MARGIN_US = 5_000_000
 CANCELS = sum(1 << (code - FIRST_CONDITION) for code in (201, 203, 205, 207))
 """Bits of the conditions that take an earlier print back."""
 
-_MS_US = 1000
+_MS_US, _US = 1000, timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,37 @@ def prints_of(trades: Events) -> Prints:
         trades.conditions,
         trades.number,
     )
+
+
+def asked_from(gap: Gap, book: Book, *, margin_us: int, behind: timedelta = timedelta(0)) -> int:
+    """Return the venue's instant from which a gap is asked [us since 1970], a whole millisecond.
+
+    A gap begins when the last message was received. A venue that was slow to send, or that we were
+    slow to read, had got only to an earlier instant by then: that of its last live trades. What was
+    on its way at the end of a connection is lost with it.
+
+    Parameters
+    ----------
+    gap : Gap
+        In our clock.
+    book : Book
+        Its log tells how far the feed had got. Where it does not, nothing is known to have been
+        received, and the whole session until the gap is asked for.
+    margin_us : int
+        How much earlier is asked.
+    behind : datetime.timedelta
+        How late the feed is by design.
+    """
+    begins = gap.from_us - behind // _US
+    listing = book.listing
+    opened = (
+        us_of(sessions.session_open(lane.calendar, listing.sessions[lane.symbol]))
+        for lane in listing.lanes
+    )
+    opened_us = min(opened, default=begins)
+    heard = book.log.heard_until(gap.from_us)
+    reached = opened_us if heard is None else max(heard, opened_us)
+    return (min(begins, reached) - margin_us) // _MS_US * _MS_US
 
 
 def logged(log: TradeLog, from_us: int, until_us: int) -> Prints:

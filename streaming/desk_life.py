@@ -22,6 +22,7 @@ from dealer_assets.errors import (
     ProviderUnavailableError,
 )
 from dealer_assets.underlyings import Underlying
+from streaming import control
 from streaming.clock import Clock, PlayClock, us_of
 from streaming.feeds.base import FeedRefusedError
 from streaming.health import heartbeat_of
@@ -224,6 +225,9 @@ class DeskLife:
                     await clock.until(us_of(span.end))
             if not is_chosen:
                 await session.end(CHANNELS[self.feed_name])
+                # the last second and minute end with the session, not with its last frame
+                session.inbox.deliver(control.tick(us_of(span.end)))
+                await session.inbox.emptied()
         finally:
             for wait in waits:
                 wait.cancel()

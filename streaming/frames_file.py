@@ -10,6 +10,7 @@ killed while it wrote leaves a torn last block: readers leave it away and say so
 
 from __future__ import annotations
 
+import errno
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
@@ -96,7 +97,11 @@ class FramesWriter:
         """Write what waits as a block, however small."""
         if self._frames:
             block = encode(self._frames)
-            self._file.write(block)
+            written = self._file.write(block)
+            if written != len(block):
+                self._file.truncate(self.bytes_written)
+                self._file.seek(self.bytes_written)
+                raise OSError(errno.ENOSPC, "the recording's disk took a part of a block only")
             self.bytes_written += len(block)
             self._frames, self._bytes = [], 0
 

@@ -82,6 +82,9 @@ def problems_of(session: Session, parts: Mapping[str, PartState]) -> list[str]:
     if feed.phase == "live" and session.pace.ticks and silent > SILENT_SECONDS:
         found.append(f"nothing received for {silent:.0f} s")
     found += session.desk.remarks
+    ahead = (inbox.last_us - session.clock.now_us()) / 1e6 if session.pace.ticks else 0.0
+    if ahead > 1.0:
+        found.append(f"the clock went back by {ahead:.0f} s: time stands still until it catches up")
     if not sink.is_ok:
         found.append(f"{sink.status}: {sink.reason}")
     if inbox.is_paused:

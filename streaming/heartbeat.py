@@ -81,9 +81,9 @@ class Counts:
 
     Parameters
     ----------
-    frames, messages, quotes, trades, conflated, unlisted : int
+    frames, messages, quotes, trades, conflated, unlisted, doubles : int
         Frames, and messages in them; quotes and trades used; quotes skipped for newer ones;
-        contracts taken in within the session.
+        contracts taken in within the session; trades left out that a fill had brought before.
     last_us : int
         Clock of the last frame, microseconds since 1970; -1 before the first.
     """
@@ -94,6 +94,7 @@ class Counts:
     trades: int = 0
     conflated: int = 0
     unlisted: int = 0
+    doubles: int = 0
     last_us: int = -1
 
 

@@ -42,20 +42,31 @@ def desk_of(lane: Underlying) -> DeskName:
     return "crypto" if lane.kind == "crypto" else "us"
 
 
-def span_of(calendar: Calendar, day: date) -> Span:
-    """Return when a desk works on a session; around the clock without a pause in between."""
+def span_of(calendar: Calendar, day: date, *, delay: timedelta = timedelta(0)) -> Span:
+    """Return when a desk works on a session; around the clock without a pause in between.
+
+    Parameters
+    ----------
+    calendar : {"XNYS", "24/7"}
+        Calendar.
+    day : datetime.date
+        The session.
+    delay : datetime.timedelta
+        How late the feed is by design: so much longer it is listened to after a close. Where one
+        session begins as the other ends there is no such time, and it does not count.
+    """
     if calendar == "24/7":
         opened = sessions.session_open(calendar, day)
         return Span(day, opened, sessions.session_close(calendar, day))
     opened, end = sessions.session_open(calendar, day), sessions.quotes_end(calendar, day)
-    return Span(day, opened - EARLY, end + LATE)
+    return Span(day, opened - EARLY, end + LATE + delay)
 
 
-def span_at(calendar: Calendar, now: datetime) -> Span:
-    """Return the span that an instant lies in, else the next one."""
+def span_at(calendar: Calendar, now: datetime, *, delay: timedelta = timedelta(0)) -> Span:
+    """Return the span that an instant lies in, else the next one; see `span_of`."""
     today = now.astimezone(sessions.NEW_YORK if calendar == "XNYS" else UTC).date()
     day = today if sessions.is_session(calendar, today) else sessions.next_session(calendar, today)
-    found = span_of(calendar, day)
+    found = span_of(calendar, day, delay=delay)
     if now < found.end:
         return found
-    return span_of(calendar, sessions.next_session(calendar, day))
+    return span_of(calendar, sessions.next_session(calendar, day), delay=delay)

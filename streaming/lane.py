@@ -84,10 +84,10 @@ class Lane:
         self._place: Ints = np.empty(0, np.int64)
         self._active: Revaluation | None = None
         self._active_until_us = -1
-        self._mattering = -1
+        self._mattering: tuple[int, ...] = ()
         self._valued: Valued | None = None
         self._quoted_at_pricing = LEAST_QUOTED // 2
-        self._counts = np.zeros(5, np.int64)
+        self._counts = np.zeros(6, np.int64)
 
     @property
     def contracts_listed(self) -> int:
@@ -237,7 +237,9 @@ class Lane:
     def _activated(self, now_us: int, *, anew: bool) -> Revaluation:
         """Return the priced contracts that have open interest or a trade."""
         active = self._active
-        is_same = self._mattering == int(self._counts[4]) and now_us < self._active_until_us
+        is_same = (
+            self._mattering == tuple(self._counts[4:].tolist()) and now_us < self._active_until_us
+        )
         if active is not None and is_same and not anew:
             return active
         assert self.pricing is not None
@@ -248,7 +250,7 @@ class Lane:
         active = everything.take(chosen)
         self._active = active
         self._active_until_us = int(active.expires_us.min(initial=np.iinfo(np.int64).max))
-        self._mattering = int(self._counts[4])
+        self._mattering = mattering
         self._index_active()
         return active
 
@@ -258,7 +260,7 @@ class Lane:
             self._place[self._active.contract] = np.arange(self._active.contract.size)
 
     def _totals(self, now_us: int, naive: Sums, flow: Sums) -> SecondTotals:
-        alive, fresh, with_interest, with_flow, _ = (int(count) for count in self._counts)
+        alive, fresh, with_interest, with_flow = (int(count) for count in self._counts[:4])
         models = {LIVE_MODELS[1]: ModelTotals(flow, with_flow, flow.positions)}
         if with_interest:  # without any open interest known the sums are not 0 but unknown
             naive_totals = ModelTotals(naive, with_interest, naive.positions)

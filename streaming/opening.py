@@ -128,7 +128,11 @@ def open_session(
         sink = sink_of(settings, start, lake)
         undo.callback(sink.close)
         recovered = sink.recover()
-        restored = {name: rows for name, rows in recovered.trades.items() if rows.num_rows}
+        restored = {
+            name: rows
+            for name, rows in recovered.trades.items()
+            if rows.num_rows and name in start.sessions  # a desk may come back with fewer lanes
+        }
         notes = [*recovered.notes]
         if isinstance(clock, PlayClock):
             notes += _go_on(clock, lake, sink, start)

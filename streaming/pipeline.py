@@ -14,10 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 import numpy as np
+import pyarrow.compute as pc
 
 from streaming import control
 from streaming.backfill import lacking
 from streaming.conflation import conflated
+from streaming.doubles import Fetched
 from streaming.engine import Engine, EngineOptions
 from streaming.events import QUOTE, SPOT, TRADE, Decoded, Events, Frame, Reject, concatenated
 from streaming.feeds.base import Decoder
@@ -101,6 +103,7 @@ class Desk:
         self.recorder = recorder
         self._second = -1
         self._minute_us = -1
+        self._fetched = Fetched()
         self._held: list[Frame] = []
         self._to_hold = 0
 
@@ -120,6 +123,12 @@ class Desk:
             listing, feed=start.feed, sequences=sequences, options=options, curve=start.curve
         )
         engine.restore(start.restored)
+        for rows in start.restored.values():
+            live = rows.filter(pc.invert(rows["is_backfilled"]))
+            received, event = (
+                live[name].cast("int64").to_numpy() for name in ("known_at", "event_at")
+            )
+            engine.book.log.hear(received, event)
         return cls(
             start,
             listing,
@@ -181,7 +190,7 @@ class Desk:
             self._begin_second(second, frames[0].received_us)
         for place, (feed, channel, run) in _runs(frames):
             if feed != control.CONTROL:
-                self._use(self._decoded(feed, run))
+                self._use_live(self._decoded(feed, run))
             elif channel == control.CONFLATE:
                 self._to_hold = int(run[0].payload)
                 self._hold(frames[place + 1 :])
@@ -194,6 +203,7 @@ class Desk:
     def _begin_second(self, second: int, now_us: int) -> None:
         """Close what is over when a second begins: totals and minutes."""
         self._second = second
+        self._fetched.forget(second)
         minute_us = minute_of(now_us)
         if minute_us > self._minute_us:
             self._flush_rejects(minute_end(self._minute_us))
@@ -235,7 +245,7 @@ class Desk:
         events, dropped = conflated(concatenated(waiting))
         waiting.clear()
         self.counts.conflated += dropped
-        self._use(events)
+        self._use_live(events)
 
     def _decoded(self, feed: str, frames: list[Frame]) -> Events:
         """Decode frames of one feed; contracts that are new to the session are taken in first."""
@@ -254,11 +264,22 @@ class Desk:
         self.counts.unlisted += self.listing.size - size
         again = decoder.decode(frames) if self.listing.size > size else found
         at_us = frames[-1].received_us
+        is_counted = any(reject.reason == "unlisted" for reject in again.rejects)
         strangers = tuple(
             Reject(frames[0].feed, "unlisted_symbol", 1, symbol[:200], at_us)
-            for symbol in again.unlisted
+            for symbol in (() if is_counted else again.unlisted)
         )
         return Decoded(again.events, again.rejects + strangers, (), again.messages)
+
+    def _use_live(self, events: Events) -> None:
+        """Use what a feed has delivered, but for trades that a fill has brought already."""
+        doubles = self._fetched.are_doubles(events)
+        if doubles is not None and doubles.any():
+            self.counts.doubles += int(doubles.sum())
+            events = events.take(~doubles)
+        self._use(events)
+        prints = events.kind == TRADE
+        self.engine.book.log.hear(events.received_us[prints], events.event_us[prints])
 
     def _use(self, events: Events) -> None:
         if not len(events):
@@ -272,6 +293,8 @@ class Desk:
     def _obey(self, frame: Frame) -> None:
         """Do what a frame of the process's own says."""
         if frame.channel == control.GAP:
+            # its trades first: a gap that is told to be filled is never asked for again
+            self._append(self.engine.take())
             self._append(
                 gap_rows(
                     control.read_gap(frame.payload),
@@ -281,9 +304,11 @@ class Desk:
                 )
             )
         elif frame.channel == control.FILL:
-            # what was received meanwhile is not to be doubled
+            # what was received meanwhile is not to be doubled, nor what is still to be received
             events = self._decoded(control.CONTROL, [frame])
-            self._use(lacking(events, self.engine.book.log))
+            events = lacking(events, self.engine.book.log)
+            self._fetched.add(events, self._second)
+            self._use(events)
         elif frame.channel == control.LIST:
             self.listing.add(control.read_list(frame.payload))
         elif frame.channel == control.SEED:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 EVERY_SECONDS = 300.0
 """How often a table is reported: each report is a row in Dagster's database, and parts close every
-minute. A change of health does not wait."""
+minute. A change between well and not does not wait; health's words alone are no news."""
 
 TIMEOUT_SECONDS = 5.0
 RETRY_SECONDS = 15.0
@@ -54,6 +54,19 @@ class Note:
     parts: int
     last_known_at: datetime
     health: str
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing is wrong; the words of what is change at every look."""
+        return self.health == "ok"
+
+    def repeats(self, told: Note) -> bool:
+        """Tell whether a report of it would be no news after another."""
+        return self._news == told._news
+
+    @property
+    def _news(self) -> tuple[int, int, datetime, bool]:
+        return self.rows, self.parts, self.last_known_at, self.is_well
 
 
 @dataclass
@@ -90,7 +103,7 @@ class Reporter:
     url : str
         Root of the web server, ``http://127.0.0.1:3000``; credentials in it are refused.
     every_seconds : float
-        Least time between two reports of a table whose health did not change.
+        Least time between two reports of a table that was well and is, or was not and is not.
     timeout_seconds : float
         For one report, from connecting to the answer.
     retry_seconds : float
@@ -183,9 +196,13 @@ class Reporter:
     def _unsent(self) -> list[Key]:
         """Tables whose newest state is not reported, longest waiting first."""
         told = self._sent
-        keys = [k for k, note in list(self._notes.items()) if k not in told or told[k].note != note]
+        keys = [key for key in list(self._notes) if not self._is_told(key)]
         self.state.waiting = len(keys)
         return sorted(keys, key=lambda key: told[key].at if key in told else float("-inf"))
+
+    def _is_told(self, key: Key) -> bool:
+        sent = self._sent.get(key)
+        return sent is not None and self._notes[key].repeats(sent.note)
 
     def _due(self) -> list[Key]:
         now = self._clock()
@@ -195,7 +212,7 @@ class Reporter:
 
     def _is_due(self, key: Key, now: float) -> bool:
         sent = self._sent.get(key)
-        if sent is None or sent.note.health != self._notes[key].health:
+        if sent is None or sent.note.is_well != self._notes[key].is_well:
             return True
         return now - sent.at >= self._every
 
@@ -224,9 +241,8 @@ class Reporter:
         """Drop sessions that have passed: a process runs for weeks."""
         underlying, table, day = key
         for other in [k for k in list(self._sent) if k[:2] == (underlying, table) and k[2] < day]:
-            if self._sent[other].note == self._notes.get(other):
-                del self._sent[other]
-                self._notes.pop(other, None)
+            if self._is_told(other):
+                del self._sent[other], self._notes[other]
 
     async def _post(self, client: httpx.AsyncClient, key: Key, note: Note) -> str:
         """Report one table; return what went wrong, without address, or nothing."""

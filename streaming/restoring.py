@@ -28,7 +28,7 @@ def enter(book: Book, rows: pa.Table) -> None:
     """Enter stored trades into a book as if they had just been judged; see `Book.restore`."""
     if not rows.num_rows:
         return
-    rows = rows.sort_by([("known_at", "ascending"), ("stream_sequence", "ascending")])
+    rows = rows.sort_by("stream_sequence")  # not by time: the wall clock may have been set back
     contract = _numbers_of(book, rows)
     sequence = integers(rows, "stream_sequence")
     lane = book.listing.lane[contract]

@@ -10,11 +10,12 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
+import pyarrow as pa
 
 from dealer_assets.tables.live import LIVE_TRADES
 from streaming import control
@@ -26,6 +27,7 @@ from streaming.heartbeat import GapNote, Lags
 from streaming.inbox import Inbox
 from streaming.pipeline import Desk
 from streaming.sink import Sink, SinkStalledError
+from streaming.sourcing import CHANNELS
 from streaming.supervisor import ExhaustedError
 
 _log = logging.getLogger(__name__)
@@ -135,6 +137,7 @@ class Session:
         self._start: Gap | None = None  # until the feed is live
         self._covered: dict[Gap, list[Gap]] = {}  # of earlier processes, by who asks for them too
         self._is_closed = False
+        self._is_broken = False  # rows were refused for good
         self.figures: dict[str, float | None] = dict.fromkeys(FIGURES)
         self._is_wall = isinstance(clock, WallClock)
         self._unkept: list[int] = []  # when frames were received whose rows gather
@@ -146,10 +149,11 @@ class Session:
             conflates=pace.conflates,
             gather_seconds=GATHER_SECONDS if self._is_wall else 0.0,
         )
+        self.inbox.last_us = max(_newest_us(desk.start.restored).values(), default=0)
         feed.on_gap = self.note_gap
 
     def _consume(self, frames: Sequence[Frame]) -> None:
-        with _as_exhausted():
+        with self._as_exhausted():
             self.desk.take_in(frames)
         self._unkept += [frame.received_us for frame in frames[::16]]
         if not self._is_wall or time.monotonic() - self._kept >= KEEP_SECONDS:
@@ -158,9 +162,26 @@ class Session:
             self.begun.set()
         self._on_change()
 
+    async def _use_rest(self) -> None:
+        if self._is_wall or self.ended.is_set():
+            await self.inbox.drain()
+        else:  # stopped: what is played can be played again, nobody wants to wait for it
+            self.inbox.drop()
+        with self._as_exhausted():
+            self.desk.close()
+
+    @contextlib.contextmanager
+    def _as_exhausted(self) -> Iterator[None]:
+        """Turn a stalled sink into the supervisor's word for it; nothing is kept after that."""
+        try:
+            yield
+        except SinkStalledError as error:
+            self._is_broken = True
+            raise ExhaustedError(str(error)) from error
+
     def _keep(self) -> None:
         """Journal the rows that have gathered."""
-        with _as_exhausted():
+        with self._as_exhausted():
             self.desk.keep()
         self._kept = time.monotonic()
         if self._is_wall and self._unkept:
@@ -202,9 +223,21 @@ class Session:
 
     def note_gap(self, gap: Gap) -> None:
         """Write a gap down and have it filled; on the event loop."""
+        gap = self._from_venue(gap)
         _log.warning("gap on %s %s, %s: %s", gap.feed, gap.channel, _stretch(gap), gap.reason)
         self._say(GapNote(gap, "open"))
         self._gaps.put_nowait(gap)
+
+    def _from_venue(self, gap: Gap) -> Gap:
+        """Let a gap in trades begin with the last one known: by its venue's time it may be older.
+
+        Who falls behind is hung up on while reading what is half a minute old; the rest of that
+        half minute is lost as well.
+        """
+        log = self.desk.engine.book.log
+        if CHANNELS.get(gap.feed) != gap.channel or not log.size:
+            return gap
+        return replace(gap, from_us=min(gap.from_us, int(log.event_us[: log.size].max())))
 
     def note_start(self, opened_us: int, channel: str, *, unfilled: Sequence[Gap] = ()) -> None:
         """Write down what this process missed before it started, if anything.
@@ -220,11 +253,13 @@ class Session:
         """
         now_us = self.clock.now_us()
         self.inbox.deliver(control.tick(now_us))
-        restored = [rows["known_at"] for rows in self.desk.start.restored.values() if len(rows)]
-        last_us = max((int(rows.cast("int64").to_numpy().max()) for rows in restored), default=-1)
+        # the lane that got least far decides: a kill may fall between the rows of two
+        newest = _newest_us(self.desk.start.restored)
+        last_us = min(newest.get(symbol, -1) for symbol in self.desk.start.symbols)
         covered = [gap for gap in unfilled if gap.channel == channel]
         from_us = min([max(opened_us, last_us), *(gap.from_us for gap in covered)])
         gap = Gap(self.desk.start.feed, channel, from_us, max(from_us, now_us), "start")
+        gap = self._from_venue(gap)
         if from_us < now_us:
             self._covered[gap] = covered
             self.note_gap(gap)
@@ -325,16 +360,16 @@ class Session:
         if self._is_closed:
             return
         self._is_closed = True
-        if self._is_wall:
-            await self.inbox.drain()
-        else:  # what is played can be played again: nobody wants to wait for it
-            self.inbox.drop()
-        with _as_exhausted():
-            self.desk.close()
-        if self.desk.recorder is not None:
-            self.desk.recorder.close()
         started = time.monotonic()
-        whole = await asyncio.to_thread(self.sink.close)
+        try:
+            if not self._is_broken:
+                await self._use_rest()
+        finally:
+            try:
+                if self.desk.recorder is not None:
+                    self.desk.recorder.close()
+            finally:
+                whole = await asyncio.to_thread(self.sink.close)
         _log.info(
             "session flushed in %.1f s%s",
             time.monotonic() - started,
@@ -342,15 +377,12 @@ class Session:
         )
 
 
+def _newest_us(trades: Mapping[str, pa.Table]) -> dict[str, int]:
+    """Return when the last of every underlying's trades was received."""
+    known = {symbol: rows["known_at"] for symbol, rows in trades.items() if rows.num_rows}
+    return {symbol: int(at.cast("int64").to_numpy().max()) for symbol, at in known.items()}
+
+
 def _stretch(gap: Gap) -> str:
     begin, end = (datetime.fromtimestamp(us / 1e6, UTC) for us in (gap.from_us, gap.until_us))
     return f"{begin:%H:%M:%S} to {end:%H:%M:%S} UTC"
-
-
-@contextlib.contextmanager
-def _as_exhausted() -> Iterator[None]:
-    """Turn a stalled sink into the supervisor's word for it."""
-    try:
-        yield
-    except SinkStalledError as error:
-        raise ExhaustedError(str(error)) from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, cast
 
 from dealer_assets import sources
@@ -72,6 +72,15 @@ def providers_of(
     """Return the provider that tells listing and open interest, by underlying."""
     provider = sources.build(feed, settings)
     return {lane.symbol: provider for lane in lanes}
+
+
+def delay_of(settings: Settings, feed: str) -> timedelta:
+    """Return how late a feed is by design: Polygon's delayed host is, by the name in its URL."""
+    if feed != POLYGON:
+        return timedelta(0)
+    from streaming.feeds.polygon import socket_delay
+
+    return socket_delay(settings.polygon_ws_url)
 
 
 def require_key(settings: Settings, feed: str) -> None:
@@ -170,11 +179,10 @@ def asker_of(settings: Settings, feed: str, listing: Listing, clock: Clock) -> A
         return _deribit_asker(settings, listing, clock)
     provider = sources.build(feed, settings)
     if feed == POLYGON:
-        from streaming.feeds.polygon import socket_delay
         from streaming.feeds.polygon_fill import PolygonFiller
 
         polygon = cast("PolygonProvider", provider)
-        behind = socket_delay(settings.polygon_ws_url)  # DEALER_POLYGON_DELAY_MINUTES is of REST
+        behind = delay_of(settings, feed)  # DEALER_POLYGON_DELAY_MINUTES is of REST
         filler = PolygonFiller(polygon, listing, now_us=clock.now_us, behind=behind)
         return Asker(filler, provider.close)
     from streaming.feeds.simulator_fill import SimulatorFiller

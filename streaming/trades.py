@@ -146,6 +146,9 @@ class TradeLog:
         As in `Trades`.
     is_taken_back : int8 array
         1 where a cancel took the print back.
+    heard : dict of int to int
+        By second of receipt, the newest venue instant [us] of what came live in it: how far a
+        feed had really got, which may be behind the clock.
 
     Notes
     -----
@@ -170,6 +173,27 @@ class TradeLog:
         self.size = 0
         self.records = np.empty(room, LOG)
         self.index = np.full(2 * room, -1, np.int32)
+        self.heard: dict[int, int] = {}
+
+    def hear(self, received_us: Ints, event_us: Ints) -> None:
+        """Take note of when prints came live, and of the venue's instants of them."""
+        if not received_us.size:
+            return
+        seconds = received_us // 1_000_000
+        begins = np.flatnonzero(np.diff(seconds, prepend=seconds[0] - 1))
+        newest = np.maximum.reduceat(event_us, begins)
+        for second, at_us in zip(seconds[begins].tolist(), newest.tolist(), strict=True):
+            self.heard[second] = max(at_us, self.heard.get(second, at_us))
+
+    def heard_until(self, received_us: int) -> int | None:
+        """Return the venue's instant that a feed had got to in the last whole second with prints.
+
+        None when nothing came live before the second of `received_us`: what came within it may
+        have come after.
+        """
+        heard = self.heard.copy()  # the book moves on in another thread
+        before = [second for second in heard if second < received_us // 1_000_000]
+        return heard[max(before)] if before else None
 
     def __getattr__(self, name: str) -> Any:
         """Return a column of the rows so far."""

@@ -28,6 +28,9 @@ from dealer_assets.underlyings import Underlying, underlying
 
 _PARTS_EVERY_SECONDS = 300
 _CHECKS_EVERY_SECONDS = 60
+_ENDED_WATCHED_FOR = timedelta(hours=1)
+"""A 24/7 session is followed by the next without a pause: its last parts come after that has begun,
+and `compaction` folds it within the hour."""
 _REPEAT_AFTER = timedelta(minutes=15)
 """A verdict that stays the same is told again this often: each is a row in Dagster's database."""
 
@@ -131,13 +134,33 @@ def _current_session(platform: Platform, lane: Underlying) -> date:
     return sessions.session_of(lane.calendar, platform.now())
 
 
+def _watched_sessions(platform: Platform, lane: Underlying) -> tuple[date, ...]:
+    """Return the sessions to look at, ascending: the current one, and one that has just ended."""
+    day = _current_session(platform, lane)
+    is_new = platform.now() - sessions.session_open(lane.calendar, day) < _ENDED_WATCHED_FOR
+    if lane.calendar == "24/7" and is_new:
+        return sessions.previous_session(lane.calendar, day), day
+    return (day,)
+
+
+def _watched(platform: Platform) -> list[tuple[Underlying, date]]:
+    return [(lane, day) for lane in lanes() for day in _watched_sessions(platform, lane)]
+
+
+def _cursor(known: dict[str, Any], watched: list[tuple[Underlying, date]]) -> str:
+    """Return a cursor without sessions that are looked at no more."""
+    kept = tuple(f"{day}/{lane.symbol}/" for lane, day in watched)
+    return json.dumps({place: told for place, told in known.items() if place.startswith(kept)})
+
+
 @dg.sensor(
     name="live_parts",
     minimum_interval_seconds=_PARTS_EVERY_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
-        "New parts of the running session's live tables become materializations. Idle where "
-        "DEALER_DAGSTER_URL is set: the streaming process then reports by itself."
+        "New parts of the live tables of running sessions, and of one just ended, become "
+        "materializations. Idle where DEALER_DAGSTER_URL is set: the streaming process then "
+        "reports by itself."
     ),
 )
 def live_parts_sensor(
@@ -145,24 +168,24 @@ def live_parts_sensor(
 ) -> dg.SensorResult | dg.SkipReason:
     """Report each live table that has a part the cursor does not know.
 
-    The cursor names the newest part reported of each table, with its session. Dagster stores it
-    together with the events, so that a crash repeats neither.
+    The cursor names the newest part reported of each session's table. Dagster stores it together
+    with the events, so that a crash repeats neither.
     """
     if platform.settings.dagster_url:
         return dg.SkipReason("the streaming process reports to the web server by itself")
     known: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
     events: list[dg.AssetMaterialization] = []
     lake = platform.lake()
-    for lane in lanes():
-        day = _current_session(platform, lane)
+    watched = _watched(platform)
+    for lane, day in watched:
         for table in tables.LIVE_TABLES:
-            place = f"{lane.symbol}/{table.name}"
-            session, _, name = known.get(place, "").partition("/")
-            newer_than = name if session == day.isoformat() else ""
-            found = live_sessions.grown(lake, table, lane.symbol, day, newer_than=newer_than)
+            place = f"{day}/{lane.symbol}/{table.name}"
+            found = live_sessions.grown(
+                lake, table, lane.symbol, day, newer_than=known.get(place, "")
+            )
             if found is None:
                 continue
-            known[place] = f"{day.isoformat()}/{found.newest}"
+            known[place] = found.newest
             events.append(
                 dg.AssetMaterialization(
                     asset_key=dg.AssetKey([lane.symbol, table.name]),
@@ -179,7 +202,7 @@ def live_parts_sensor(
             )
     if not events:
         return dg.SkipReason("no new part of a live table in the running sessions")
-    return dg.SensorResult(asset_events=events, cursor=json.dumps(known))
+    return dg.SensorResult(asset_events=events, cursor=_cursor(known, watched))
 
 
 @dg.sensor(
@@ -187,38 +210,41 @@ def live_parts_sensor(
     minimum_interval_seconds=_CHECKS_EVERY_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
-        "Freshness, health and gaps of the running session's live tables, judged every minute; "
+        "Freshness, health and gaps of the running sessions' live tables, judged every minute; "
         "told when a verdict changes and every quarter of an hour."
     ),
 )
 def live_checks_sensor(
     context: dg.SensorEvaluationContext, platform: Platform
 ) -> dg.SensorResult | dg.SkipReason:
-    """Judge what changes within a session; the cursor holds what was told last, and when."""
+    """Judge what changes within a session; the cursor holds what was told last, and when.
+
+    The last verdict told is the one that a check's page shows: whatever is told of a session that
+    has ended, the current one's verdict is told after it.
+    """
     told: dict[str, list[Any]] = json.loads(context.cursor) if context.cursor else {}
     now = platform.now().timestamp()
     events: list[dg.AssetCheckEvaluation] = []
-    for lane in lanes():
-        day = _current_session(platform, lane)
+    watched = _watched(platform)
+    for lane, day in watched:
+        is_closed = now > sessions.quotes_end(lane.calendar, day).timestamp()
         for judged in judge_session(platform, lane, day, with_rows=False):
-            place = f"{lane.symbol}/{judged.table}/{judged.check}"
-            state = [day.isoformat(), judged.verdict.holds, judged.is_grave]
+            place = f"{day}/{lane.symbol}/{judged.table}/{judged.check}"
+            state = [judged.verdict.holds, judged.is_grave]
             *before, at = told.get(place, [0.0])
-            is_closed = now > sessions.quotes_end(lane.calendar, day).timestamp()
-            repeats = before == state
-            if repeats and (is_closed or now - at < _REPEAT_AFTER.total_seconds()):
+            check = dg.AssetCheckKey(dg.AssetKey([lane.symbol, judged.table]), judged.check)
+            is_news = before != state or any(event.asset_check_key == check for event in events)
+            if not is_news and (is_closed or now - at < _REPEAT_AFTER.total_seconds()):
                 continue
             told[place] = [*state, now]
             events.append(
                 dg.AssetCheckEvaluation(
-                    asset_key=dg.AssetKey([lane.symbol, judged.table]),
-                    check_name=judged.check,
-                    **_told(judged, day),
+                    asset_key=check.asset_key, check_name=check.name, **_told(judged, day)
                 )
             )
     if not events:
         return dg.SkipReason("every verdict is as it was told last")
-    return dg.SensorResult(asset_events=events, cursor=json.dumps(told))
+    return dg.SensorResult(asset_events=events, cursor=_cursor(told, watched))
 
 
 @dg.definitions

@@ -12,8 +12,9 @@ from __future__ import annotations
 import json
 import threading
 import time
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -90,47 +91,47 @@ def latency(
             core=cores[0],
             serves=True,
         )
-        with desk_process(wishes) as desk:
-            seen = _Subscriber(desk.ready())
+        with desk_process(wishes) as desk, _subscribed(desk.ready()) as seen:
             sender.go()
-            sent = sender.sent()
-            found = desk.found()
-            seen.stop()
+            found, sent = desk.found(), sender.sent()
     return Latency(_delays(sent, seen), len(seen.at_ns), found)
 
 
-class _Subscriber:
-    """Listens in a thread, and notes when each tick came and what spot it showed."""
+@dataclass(frozen=True)
+class _Seen:
+    """When each tick came [ns, monotonic], and what spot it showed [USD]."""
 
-    def __init__(self, port: int) -> None:
-        from websockets.sync.client import connect
-
-        self.at_ns: list[int] = []
-        self.spots: list[float] = []
-        self._socket = connect(
-            f"ws://127.0.0.1:{port}/ws/stream?underlying=SPX&interval_ms=0", compression=None
-        )
-        self._thread = threading.Thread(target=self._listen, daemon=True)
-        self._thread.start()
-
-    def _listen(self) -> None:
-        from websockets.exceptions import ConnectionClosed
-
-        with suppress(ConnectionClosed):  # the desk ends before its subscriber
-            while True:
-                message = self._socket.recv()
-                at_ns = time.monotonic_ns()
-                spot = json.loads(message).get("spot")
-                if spot is not None:
-                    self.at_ns.append(at_ns)
-                    self.spots.append(spot)
-
-    def stop(self) -> None:
-        self._socket.close()
-        self._thread.join()
+    at_ns: list[int] = field(default_factory=list)
+    spots: list[float] = field(default_factory=list)
 
 
-def _delays(sent: Sent, seen: _Subscriber) -> NDArray[np.float64]:
+@contextmanager
+def _subscribed(port: int) -> Iterator[_Seen]:
+    """Listen in a thread."""
+    from websockets.exceptions import ConnectionClosed
+    from websockets.sync.client import connect
+
+    seen = _Seen()
+    url = f"ws://127.0.0.1:{port}/ws/stream?underlying=SPX&interval_ms=0"
+    with connect(url, compression=None) as socket:
+
+        def listen() -> None:
+            with suppress(ConnectionClosed):  # the desk ends before its subscriber
+                while True:
+                    message, at_ns = socket.recv(), time.monotonic_ns()
+                    spot = json.loads(message).get("spot")
+                    if spot is not None:
+                        seen.at_ns.append(at_ns)
+                        seen.spots.append(spot)
+
+        thread = threading.Thread(target=listen, daemon=True)
+        thread.start()
+        yield seen
+        socket.close()
+        thread.join()
+
+
+def _delays(sent: Sent, seen: _Seen) -> NDArray[np.float64]:
     """Return how long each mark took [ms]; those that no tick showed are left out."""
     shown = np.round((np.array(seen.spots) - FIRST_MARK_USD) / MARK_USD).astype(np.int64)
     newest = np.maximum.accumulate(np.where(shown < len(sent.marks_ns), shown, -1))

@@ -23,6 +23,8 @@ from dealer_assets_tests.bench.stream_stages import Cell
 WARM = 2000
 """Messages of the first part, sent before the timing: code is loaded then."""
 
+_PATIENCE_SECONDS = 120.0
+
 
 def cores() -> tuple[int, int]:
     """Return a core for the measured process and one for the server; -1 where there is only one."""
@@ -112,6 +114,7 @@ def take_in(
     before = payloads_of(market.standing(), 100) + payloads_of(warm, 20)
     count = len(cell.messages) * repeats
     plan = Plan(cell.per_frame, events_per_second, repeats, core=server_core)
+    pace_seconds = count / events_per_second if events_per_second else 0.0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with blasting(folder, before, cell.payloads, plan) as server:
@@ -123,11 +126,12 @@ def take_in(
                 density=market.density,
                 core=desk_core,
                 sample_seconds=sample_seconds,
+                at_most_seconds=_PATIENCE_SECONDS + 2.0 * pace_seconds,
             )
             with desk_process(wishes) as desk:
                 desk.ready()
                 server.go()
-                sent, found = server.sent(), desk.found()
+                found, sent = desk.found(), server.sent()
     return Ours(
         events=count,
         seconds=(found.ended_ns - sent.began_ns) / 1e9,
@@ -153,7 +157,7 @@ def take_in_with_client(market: Market, cell: Cell, *, mode: str) -> Taken:
     ):
         client.ready()
         server.go()
-        sent, found = server.sent(), client.found()
+        found, sent = client.found(), server.sent()
     return Taken(count, (found.ended_ns - sent.began_ns) / 1e9, found.cpu_seconds)
 
 

@@ -9,6 +9,7 @@ compacted part, and still in a part of its own.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from dealer_assets import tables
@@ -17,10 +18,11 @@ from dealer_assets_tests.live_rows import clock, row
 
 Row = dict[str, Any]
 
-# second, net gamma of settled positions, spot; the session's flow has a tenth of the gamma
-SECONDS = (("15:00:00", 100.0, 5000.0), ("15:00:59", 120.0, 5005.0), ("15:01:00", 110.0, 4995.0))
+# end of the second, net gamma of settled positions, spot; the session's flow has a tenth of the
+# gamma. The second one ends with its minute.
+SECONDS = (("15:00:01", 100.0, 5000.0), ("15:01:00", 120.0, 5005.0), ("15:01:01", 110.0, 4995.0))
 
-# minute, interval, right, tenor, size bucket, volume, hedging flow
+# start of the bar, interval, right, tenor, size bucket, volume, hedging flow
 FLOW = (
     ("15:00:00", "minute", "call", "0dte", "1", 3.0, 30.0),
     ("15:00:00", "minute", "call", "0dte", "10-99", 40.0, -50.0),
@@ -28,6 +30,8 @@ FLOW = (
     ("15:00:00", "second", "call", "0dte", "1", 3.0, 30.0),
     ("15:01:00", "minute", "call", "0dte", "1", 1.0, 10.0),
 )
+
+LENGTHS = {"second": timedelta(seconds=1), "minute": timedelta(minutes=1)}
 
 
 def live_rows() -> dict[str, list[Row]]:
@@ -73,6 +77,7 @@ def _bar(
     return row(
         tables.LIVE_FLOW,
         at=clock(at),
+        known_at=clock(at) + LENGTHS[interval],
         interval=interval,
         right=right,
         tenor=tenor,

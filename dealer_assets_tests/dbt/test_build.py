@@ -72,6 +72,7 @@ def test_hand_made_lake_builds_every_model_and_runs_every_unit_test(built):
         "surface_slices_take_the_forward_of_their_own_root_and_snapshot",
         "surface_quality_flags_the_last_measured_snapshot_of_each_session",
         "intraday_gamma_takes_first_and_last_by_row_number_and_flow_to_the_minute",
+        "intraday_gamma_puts_a_total_into_the_minute_whose_second_it_ends",
         "flow_0dte_sums_buckets_and_runs_on_through_the_session",
     ]
     assert built.unit_tests == dict.fromkeys(unit_tests, "pass")
@@ -324,16 +325,16 @@ def test_published_file_answers_views_under_its_final_name(built, tmp_path):
 
 def test_minutes_of_live_gamma_have_their_range_flow_and_gap(built):
     found = built.rows(
-        "select minute_at, seconds, spot, net_gamma_open_usd_per_pct, net_gamma_high_usd_per_pct, "
-        "net_gamma_low_usd_per_pct, net_gamma_close_usd_per_pct, cumulative_hedge_flow_usd, "
-        "cumulative_absolute_hedge_flow_usd, has_feed_gap, session_id "
+        "select minute_at, known_at, seconds, spot, net_gamma_open_usd_per_pct, "
+        "net_gamma_high_usd_per_pct, net_gamma_low_usd_per_pct, net_gamma_close_usd_per_pct, "
+        "cumulative_hedge_flow_usd, cumulative_absolute_hedge_flow_usd, has_feed_gap, session_id "
         "from fct_intraday_gamma_1m where model = 'naive' order by 1"
     )
-    first, second = (datetime(2026, 11, 20, 15, minute, tzinfo=UTC) for minute in (0, 1))
+    first, second, third = (datetime(2026, 11, 20, 15, minute, tzinfo=UTC) for minute in (0, 1, 2))
     session = "SPX|2026-11-20"
     assert found == [
-        (first, 2, 5005.0, 100.0, 120.0, 100.0, 120.0, -13.0, 87.0, False, session),
-        (second, 1, 4995.0, 110.0, 110.0, 110.0, 110.0, -3.0, 97.0, True, session),
+        (first, second, 2, 5005.0, 100.0, 120.0, 100.0, 120.0, -13.0, 87.0, False, session),
+        (second, third, 1, 4995.0, 110.0, 110.0, 110.0, 110.0, -3.0, 97.0, True, session),
     ]
 
 

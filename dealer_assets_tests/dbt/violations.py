@@ -96,13 +96,14 @@ def violate_surfaces(rows):
 
 def violate_live(rows):
     def second(clock, model):
-        wanted = {"event_at": at(20, 15, int(clock[3:5])), "model": model}
+        instant = at(20, 15, int(clock[3:5])).replace(second=int(clock[6:]))
+        wanted = {"event_at": instant, "model": model}
         return [r for r in rows["live_gamma"] if wanted.items() <= r.items()]
 
-    for row in second("15:01", "naive"):
+    for row in second("15:01:01", "naive"):
         row["put_gamma_exposure_usd_per_pct"] = 0.0
         row["quoted_share"] = 2.0
-    for row in second("15:01", "session_flow"):
+    for row in second("15:01:01", "session_flow"):
         row["gross_gamma_exposure_usd_per_pct"] = 1.0
     late = found(rows, "live_flow", "SPX", at(20, 15, 1))
     late["absolute_hedge_flow_usd"] = -200.0

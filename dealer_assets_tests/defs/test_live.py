@@ -65,8 +65,9 @@ def beats(lake: Lake, *, until: str, first: int = 0, **values: Any) -> None:
     stream(lake, tables.STREAM_HEARTBEATS, rows, first=first)
 
 
-def totals(lake: Lake, *, until: str, first: int = 0) -> None:
-    stream(lake, tables.LIVE_GAMMA, [row(tables.LIVE_GAMMA, at=clock(until))], first=first)
+def totals(lake: Lake, *, until: str, first: int = 0, **values: Any) -> None:
+    rows = [row(tables.LIVE_GAMMA, at=clock(until), **values)]
+    stream(lake, tables.LIVE_GAMMA, rows, first=first)
 
 
 def parts_tick(at: str, cursor: str | None = None) -> dg.SensorResult | dg.SkipReason:
@@ -116,7 +117,10 @@ def test_what_the_cursor_knows_is_not_told_again(lake: Lake) -> None:
     again = parts_tick("15:03:00", first.cursor)
     assert [event.asset_key.path[-1] for event in again.asset_events] == ["stream_heartbeats"]
     assert again.asset_events[0].metadata["dagster/row_count"].value == 6
-    assert json.loads(again.cursor)["SPX/live_gamma"].startswith(KEY)
+    assert json.loads(again.cursor) == {
+        f"{KEY}/SPX/stream_heartbeats": "us-000000003.parquet",
+        f"{KEY}/SPX/live_gamma": "us-000000000.parquet",
+    }
 
 
 def test_a_lake_without_live_parts_is_skipped(lake: Lake) -> None:
@@ -172,6 +176,17 @@ def test_a_process_that_totals_nothing_is_told_apart_from_one_that_is_gone(lake:
     found = verdicts(checks_tick("15:30:30"))
     assert found["stream_heartbeats/fresh"].passed
     assert not found["live_gamma/fresh"].passed
+
+
+def test_totals_that_go_on_from_a_dead_feed_fail(lake: Lake) -> None:
+    beats(lake, until="15:30:00")
+    totals(lake, until="15:30:00", spot_age_seconds=1770.0, spot_source="index")
+    found = verdicts(checks_tick("15:30:30"))
+    assert found["stream_heartbeats/fresh"].passed
+    dead = found["live_gamma/fresh"]
+    assert not dead.passed
+    assert dead.severity == dg.AssetCheckSeverity.ERROR
+    assert "goes on with a spot that is 1,800 s old" in (dead.description or "")
 
 
 def test_problems_and_gaps_are_warnings_with_words(lake: Lake) -> None:

@@ -25,7 +25,6 @@ from streaming.feeds.simulator import session_tape
 from streaming.listing import Listing
 from streaming.pricing import LanePricer
 
-
 NOW, DELTA = 6_010.0, 0.5
 
 

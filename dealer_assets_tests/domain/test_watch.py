@@ -14,6 +14,7 @@ from dealer_assets.domain.flow.watch import (
     judge_gaps,
     judge_health,
     judge_numbers,
+    judge_spot,
 )
 from dealer_assets.domain.invariants import Verdict
 from dealer_assets_tests.live_rows import clock, numbered, row
@@ -62,6 +63,44 @@ def test_a_stream_that_never_ran_is_not_running_and_no_failure() -> None:
 def test_a_process_that_lives_and_totals_nothing_is_told_from_the_open() -> None:
     assert freshness(None, clock("14:31:00")).holds
     assert not freshness(None, clock("14:33:00")).holds
+
+
+def spot(at: str, age_seconds: float, now: str) -> Verdict:
+    total = row(tables.LIVE_GAMMA, at=clock(at), spot_age_seconds=age_seconds, spot_source="index")
+    return judge_spot(
+        total,
+        now=clock(now),
+        opened=clock("14:30:00"),
+        closed=clock("21:00:00"),
+        seconds_per_part=60.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("at", "age_seconds", "now", "holds"),
+    [
+        ("15:29:10", 1.0, "15:30:00", True),
+        ("15:30:00", 120.0, "15:30:00", True),  # a minute of silence, and one for the open part
+        ("15:30:00", 121.0, "15:30:00", False),
+        ("15:29:00", 61.0, "15:30:00", False),  # it has aged since the row was written
+        ("14:31:00", 63_000.0, "14:31:30", True),  # last night's, until one has had its time
+        ("14:33:00", 63_000.0, "14:33:30", False),
+        ("21:14:00", 840.0, "21:14:30", True),  # an index stands still from the close
+        ("21:14:00", 4_500.0, "21:14:30", False),  # this one did before
+    ],
+)
+def test_totals_of_a_spot_that_stands_still_while_the_session_is_open_fail(
+    at: str, age_seconds: float, now: str, holds: bool
+) -> None:
+    assert spot(at, age_seconds, now).holds == holds
+
+
+def test_a_dead_spot_is_told_with_its_age() -> None:
+    dead = spot("15:30:00", 1800.0, "15:30:00")
+    assert dead.text.startswith("live gamma goes on with a spot that is 1,800 s old: expected")
+    assert "found spot (index) of 2026-11-20 15:00:00 UTC" in dead.text
+    assert dead.numbers == {"spot_age_seconds": 1800.0, "allowed_seconds": 120.0}
+    assert "went on to the close" in spot("21:14:00", 4_500.0, "22:00:00").text
 
 
 def beat(**values: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from pydantic import SecretStr
 
+from dealer_assets.domain.sessions import session_open
 from dealer_assets.providers.patience import Patience
 from dealer_assets.providers.polygon.provider import PolygonProvider
 from dealer_assets.providers.simulator.provider import SimulatorProvider
@@ -23,7 +24,7 @@ from dealer_assets_tests.exchange import polygon_ws_events as venue
 from dealer_assets_tests.exchange.clock import VirtualClock
 from dealer_assets_tests.exchange.server import running
 from dealer_assets_tests.exchange.world import KEY, World
-from streaming.backfill import CANCELS, Filled, Prints, are_new, lacking
+from streaming.backfill import CANCELS, Filled, Prints, are_new, asked_from, lacking
 from streaming.book import Book
 from streaming.events import Frame
 from streaming.feeds.base import Gap
@@ -70,12 +71,14 @@ class Desk:
     listing: Listing
     book: Book
     filler: PolygonFiller
+    lag_us: int = 0  # of the socket
 
     def hear(self, events: list[dict[str, Any]]) -> None:
         frame = Frame("polygon", "options", us(NOW), json.dumps(events).encode())
         found = PolygonDecoder(self.listing).decode([frame])
         assert not found.rejects
         self.book.apply(found.events)
+        self.book.log.hear(found.events.event_us + self.lag_us, found.events.event_us)
 
     def miss(self, first: datetime, last: datetime) -> Gap:
         """Hear the tape but for a stretch of the venue's time."""
@@ -136,6 +139,34 @@ def test_after_a_gap_the_log_is_the_tape(desk: Desk, seconds: float) -> None:
     assert len(again.events) == 0
     assert again.known == found.known + missed
     assert desk.log() == printed()
+
+
+def test_what_a_slow_socket_had_not_sent_before_it_ended_is_fetched_too(desk: Desk) -> None:
+    lag = timedelta(seconds=40)
+    desk.lag_us = us(LATELY) - us(LATELY - lag)
+    ended = LATELY - timedelta(seconds=10)
+    low, high = us(ended - lag) // 1000, us(LATELY) // 1000
+    desk.hear([event for event in tape() if not low < event["t"] < high])
+    missed = printed() - desk.log()
+    assert any(row[1] * 1000 < us(ended) - 10_000_000 for row in missed)
+    found = desk.fill(Gap("polygon", "options", us(ended), us(LATELY), "slow_consumer"))
+    assert (found.complete, len(found.events)) == (True, missed.total())
+    assert desk.log() == printed()
+
+
+def test_a_gap_before_anything_was_received_is_asked_from_the_open() -> None:
+    made, from_us = listing(), us(NOW)
+    opened = us(session_open("XNYS", DAY))
+    book, gap = Book(made), Gap("polygon", "options", from_us, from_us + 1, "closed")
+    assert asked_from(gap, book, margin_us=1_000_000) == opened - 1_000_000
+    book.log.hear(np.array([from_us - 1_000_000]), np.array([from_us - 30_000_001]))
+    assert asked_from(gap, book, margin_us=0) == from_us - 30_001_000
+    delayed = asked_from(gap, book, margin_us=0, behind=timedelta(minutes=15))
+    assert delayed == from_us - 900_000_000
+    book.log.hear(np.array([from_us + 2]), np.array([from_us - 1]))  # after the gap's begin
+    assert asked_from(gap, book, margin_us=0) == from_us - 30_001_000
+    early = Gap("polygon", "options", opened - 1_000_000, opened, "start")
+    assert asked_from(early, book, margin_us=0) == opened - 1_000_000
 
 
 def test_a_gap_that_missed_nothing_adds_nothing(desk: Desk) -> None:

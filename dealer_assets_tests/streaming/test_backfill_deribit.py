@@ -36,11 +36,14 @@ class Desk:
     api: DeribitApi
     listing: Listing
     book: Book
+    lag_us: int = 0  # of the socket
 
     def fill(self, first: datetime, last: datetime, margin_us: int = 0) -> Filled:
         """Fill a gap, listing what has to be listed, and take the trades in."""
         filler = DeribitFiller(self.api, self.listing, now_us=lambda: us(NOW), margin_us=margin_us)
         gap = Gap("deribit", "public", us(first), us(last), "closed")
+        heard = np.array([us(first) - 1_000_000])
+        self.book.log.hear(heard, np.array([us(first) - self.lag_us]))
         found = filler.fill(gap, self.book)
         if found.unlisted:
             assert not found.complete
@@ -91,6 +94,16 @@ def test_a_gap_is_filled_once_whatever_was_known(desk: Desk) -> None:
     again = desk.fill(first, last, margin_us=1_000)
     assert again.known >= len(whole.events)
     assert not set(numbers(again.events)) & set(numbers(whole.events))
+
+
+def test_what_a_slow_socket_had_not_sent_before_it_ended_is_fetched_too(desk: Desk) -> None:
+    first, last = NOW - timedelta(minutes=3), NOW - timedelta(minutes=1)
+    prompt = desk.fill(first, last).events
+    slow = Desk(desk.world, desk.api, desk.listing, Book(desk.listing), lag_us=40_000_000)
+    late = slow.fill(first, last).events
+    earlier = desk.fill(first - timedelta(seconds=40), first).events
+    assert len(earlier) > 0
+    assert numbers(late) == sorted(numbers(earlier) + numbers(prompt))
 
 
 def test_a_gap_older_than_a_day_is_read_from_the_history_host(desk: Desk) -> None:

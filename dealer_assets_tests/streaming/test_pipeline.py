@@ -16,10 +16,12 @@ from streaming import control
 from streaming.conflation import conflated
 from streaming.events import QUOTE, SPOT, TRADE, Events, Frame, no_events
 from streaming.feeds.base import Gap
-from streaming.feeds.packed import pack
+from streaming.feeds.packed import PackedDecoder, pack
 from streaming.feeds.recorded import RecordedFeed
+from streaming.feeds.simulator import SLOT_US
 from streaming.heartbeat import GapNote
 from streaming.inbox import Inbox
+from streaming.listing import Listing
 from streaming.pipeline import Desk
 from streaming.recording import Recorder, Recording
 from streaming.sink import Sink
@@ -246,6 +248,42 @@ def test_a_process_that_starts_within_the_session_knows_what_stands(tmp_path: Pa
     desk = run(tmp_path, frames)
     assert all(desk.engine.spots[name] > 0.0 for name in ("SPX", "SPY"))
     assert int((desk.engine.book.bid > 0.0).sum()) >= 50
+
+
+def test_a_standing_quote_is_told_again_every_ten_seconds() -> None:
+    early, late = (a_stretch(OPEN_US + begin * SECOND, 95.0) for begin in (1_770, 1_800))
+    same = [f for f in early if OPEN_US + 1_800 * SECOND < f.received_us <= early[-1].received_us]
+    assert same == late[1 : 1 + len(same)]  # whenever the process started
+    quotes = PackedDecoder(Listing.of(start().lanes, start().listed)).decode(late).events
+    quotes = quotes.take(quotes.kind == QUOTE)
+    assert (quotes.received_us - quotes.event_us)[60:].max() <= SLOT_US
+    for contract in np.unique(quotes.contract):
+        told = quotes.take(quotes.contract == contract)
+        assert np.diff(told.received_us).max() <= 10 * SECOND
+        assert (told.received_us % (10 * SECOND) == told.received_us[-1] % (10 * SECOND)).sum() >= 9
+
+
+def a_stretch(from_us: int, seconds: float) -> list[Frame]:
+    frames: list[Frame] = []
+    for stretch in tape().frames(from_us):
+        frames += [f for f in stretch if f.received_us <= from_us + seconds * SECOND]
+        if stretch[-1].received_us > from_us + seconds * SECOND:
+            break
+    return frames
+
+
+def test_a_contract_that_has_ended_is_told_no_more() -> None:
+    market = tape()
+    ends = market.expires_us == market.expires_us.min()
+    chosen = np.unique(market.events.contract[market.events.kind == QUOTE])
+    assert ends[chosen].any()
+    after = int(market.expires_us.min()) + SECOND
+    frames = [f for f in a_stretch(after, 30.0)[1:] if f.payload]
+    names = Listing.of(start().lanes, start().listed)
+    quotes = PackedDecoder(names).decode(frames).events
+    told = {names.symbols[c] for c in quotes.contract[quotes.kind == QUOTE].tolist()}
+    assert told
+    assert not told & {market.symbols[c] for c in np.flatnonzero(ends).tolist()}
 
 
 def test_a_restart_goes_on_with_the_numbers(whole: Path, tmp_path: Path) -> None:

@@ -145,6 +145,36 @@ def test_a_change_of_health_does_not_wait() -> None:
     assert [told["metadata"]["health"] for _, told in server.told] == ["ok", "stalled"]
 
 
+def test_words_of_health_that_change_are_no_news_until_all_is_well() -> None:
+    async def body(subject: Reporter, server: Server, clock: Clock) -> None:
+        note(subject, health="nothing received for 31 s")
+        await until(lambda: len(server.told) == 1)
+        for look in range(2, 30):
+            clock.seconds = 30.0 * look  # many times `every_seconds`, too
+            note(subject, health=f"nothing received for {30 * look + 1} s")
+            await asyncio.sleep(0.01)
+        assert (len(server.told), subject.state.waiting) == (1, 0)
+        note(subject)
+        await until(lambda: len(server.told) == 2)
+
+    server = running(body)
+    assert [t["metadata"]["health"] for _, t in server.told] == ["nothing received for 31 s", "ok"]
+
+
+def test_new_rows_bring_the_newest_words() -> None:
+    async def body(subject: Reporter, server: Server, clock: Clock) -> None:
+        note(subject, health="31 s behind")
+        await until(lambda: len(server.told) == 1)
+        note(subject, 101, health="61 s behind")
+        await asyncio.sleep(0.03)
+        assert len(server.told) == 1
+        clock.seconds = 300.0
+        await until(lambda: len(server.told) == 2)
+
+    server = running(body)
+    assert server.told[1][1]["metadata"]["health"] == "61 s behind"
+
+
 def test_what_is_unchanged_is_not_reported_again() -> None:
     async def body(subject: Reporter, server: Server, clock: Clock) -> None:
         note(subject)

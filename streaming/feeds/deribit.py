@@ -165,7 +165,13 @@ class DeribitFeed(Feed):
             credentials=self._credentials,
         )
 
+        held: list[Frame] = []
+
         def hand_on(frame: Frame) -> None:
+            if self._lost is not None:
+                # the gap is told first: who is killed in between asks from the last print on
+                held.append(frame)
+                return
             self.state.last_us = frame.received_us  # of data: heartbeats tell nothing of the market
             deliver(frame)
 
@@ -176,6 +182,10 @@ class DeribitFeed(Feed):
         def hear(payload: bytes) -> None:
             received_us = self._stamp()
             self._heard_at = clock()
+            if held and self._lost is None:
+                waiting, held[:] = list(held), []
+                for frame in waiting:
+                    hand_on(frame)
             talk.take(Frame(self.name, CHANNEL, received_us, payload), self._heard_at)
             if session.outbox or session.ending is not None:
                 self._wake.set()

@@ -19,7 +19,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dealer_assets.errors import DealerError
-from streaming.backfill import MARGIN_US, Filled, are_new, logged, nothing_filled, prints_of
+from streaming.backfill import (
+    MARGIN_US,
+    Filled,
+    are_new,
+    asked_from,
+    logged,
+    nothing_filled,
+    prints_of,
+)
 from streaming.book import Book
 from streaming.events import TRADE, Frame, no_events
 from streaming.feeds.base import Gap
@@ -63,7 +71,7 @@ class DeribitFiller:
 
     def fill(self, gap: Gap, book: Book) -> Filled:
         """Fetch the trades of a gap and return those that the log lacks; see `Filler.fill`."""
-        first = (gap.from_us - self._margin_us) // _MS_US * _MS_US
+        first = asked_from(gap, book, margin_us=self._margin_us)
         end = (gap.until_us + self._margin_us) // _MS_US * _MS_US
         try:
             rows, doubts = self._rows(first, end)

@@ -57,6 +57,8 @@ class Talk:
         Takes the frames that are data.
     report : callable
         Told of trades left out: from when to when, microseconds since 1970.
+    numbers : TradeNumbers, optional
+        Of the connections before: one left out at the end of those is told by the next print.
     """
 
     def __init__(
@@ -68,12 +70,13 @@ class Talk:
         *,
         deliver: Callable[[Frame], None],
         report: Callable[[int, int], None],
+        numbers: TradeNumbers | None = None,
     ) -> None:
         self.session = session
         self.is_in_maintenance = False
         self._choice, self._market, self._options = choice, market, options
         self._deliver, self._report = deliver, report
-        self._numbers = TradeNumbers()
+        self._numbers = numbers or TradeNumbers()
         self._hole: tuple[int, int] | None = None
         self._reported_at = float("-inf")
         self._summary_at = float("-inf")

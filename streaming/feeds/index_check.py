@@ -232,6 +232,8 @@ class SievedDecoder:
     def decode(self, frames: Sequence[Frame]) -> Decoded:
         """Decode frames; spots of sources that deviate or went stale are passed over."""
         found = self._decoder.decode(frames)
+        if found.unlisted:
+            return found  # it is asked again when they are listed: each spot is checked once
         if frames:
             self._now_us = frames[-1].received_us
         events = self._sieve.sift(found.events)

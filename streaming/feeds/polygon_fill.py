@@ -32,6 +32,7 @@ from streaming.backfill import (
     MARGIN_US,
     Filled,
     are_new,
+    asked_from,
     logged,
     nothing_filled,
     prints_of,
@@ -105,7 +106,7 @@ class PolygonFiller:
             return Filled(no_events(), 0, True, "values are not fetched afterwards")
         behind_us = self._behind // timedelta(microseconds=1)
         until = gap.until_us - behind_us
-        first = (gap.from_us - behind_us - self._margin_us) // _MS_US * _MS_US
+        first = asked_from(gap, book, margin_us=self._margin_us, behind=self._behind)
         end = (until + self._margin_us) // _MS_US * _MS_US
         try:
             asked = self._traded(book, first, until)

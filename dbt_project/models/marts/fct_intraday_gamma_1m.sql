@@ -21,7 +21,8 @@ minutes as (
     select
         underlying,
         session_date,
-        date_trunc('minute', event_at) as minute_at,
+        -- totals carry the end of their second, bars the start of their minute
+        date_trunc('minute', event_at - interval 1 microsecond) as minute_at,
         model,
         max(known_at) as known_at,
         count(*) as seconds,
@@ -51,6 +52,7 @@ flow_minutes as (
         underlying,
         session_date,
         event_at as minute_at,
+        max(known_at) as known_at,
         sum(hedge_flow_usd) as hedge_flow_usd,
         sum(absolute_hedge_flow_usd) as absolute_hedge_flow_usd,
     from bars
@@ -65,6 +67,7 @@ flow as (
         underlying,
         session_date,
         minute_at,
+        max(known_at) over session_so_far as known_at,
         sum(hedge_flow_usd) over session_so_far as cumulative_hedge_flow_usd,
         sum(absolute_hedge_flow_usd) over session_so_far as cumulative_absolute_hedge_flow_usd,
     from flow_minutes
@@ -105,7 +108,8 @@ final as (
         minutes.underlying,
         minutes.session_date,
         minutes.minute_at,
-        minutes.known_at,
+        -- null where nothing was traded before: passed over
+        greatest(minutes.known_at, flow.known_at) as known_at,
         minutes.model,
 
         -- underlying price

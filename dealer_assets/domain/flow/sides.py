@@ -23,7 +23,7 @@ TICK_FRESH_SECONDS = 300.0
 """Oldest print that a price is compared with."""
 
 MOST_REFERENCES = 2
-"""Prints that a price is compared with at most: the last, and where that is no tick the one before."""
+"""Prints that a price is compared with at most: the last; where that is no tick, the one before."""
 
 CONFIDENCE: dict[str, float] = {
     "taker_side": 1.0,

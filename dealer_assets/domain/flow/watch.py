@@ -76,6 +76,44 @@ def judge_freshness(
     return Verdict(False, text, numbers)
 
 
+def judge_spot(
+    total: Mapping[str, Any],
+    *,
+    now: datetime,
+    opened: datetime,
+    closed: datetime,
+    seconds_per_part: float,
+) -> Verdict:
+    """Tell whether totals are of a spot that still moves: they go on every second without one.
+
+    Parameters
+    ----------
+    total : mapping
+        Newest row of `tables.LIVE_GAMMA`.
+    now : datetime.datetime
+        Instant of the judgement.
+    opened, closed : datetime.datetime
+        When the session opens and closes; options quote on for a while, an index may not.
+    seconds_per_part : float
+        How long rows may wait in an open part before they can be read.
+    """
+    allowed = SILENCE + timedelta(seconds=seconds_per_part)
+    spot_at = total["event_at"] - timedelta(seconds=total["spot_age_seconds"])
+    age = (min(now, closed) - max(spot_at, opened)).total_seconds()
+    numbers = {"spot_age_seconds": max(age, 0.0), "allowed_seconds": allowed.total_seconds()}
+    seen = f"spot ({total['spot_source']}) of {spot_at:%Y-%m-%d %H:%M:%S} UTC"
+    if timedelta(seconds=age) <= allowed:
+        return Verdict(True, seen, numbers)
+    if now > closed:
+        text = f"live gamma went on to the close with a spot that was {age:,.0f} s old: {seen}"
+    else:
+        text = (
+            f"live gamma goes on with a spot that is {age:,.0f} s old: expected no older than "
+            f"{allowed.total_seconds():.0f} s, found {seen}; look at the feed"
+        )
+    return Verdict(False, text, numbers)
+
+
 def judge_health(heartbeat: Mapping[str, Any] | None) -> Verdict:
     """Tell whether the process itself said that it was well.
 

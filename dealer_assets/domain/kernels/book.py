@@ -81,8 +81,8 @@ class State(NamedTuple):
     """What events change: of contracts, lanes and slices, and the session's prints.
 
     `delta`, by contract, is of the last full pricing and changed by no event; `log_spot` has the
-    spot that each row of the log met, NaN where it was not known at that moment. `heads` has a power
-    of two of slots, at least twice as many as the log gets rows, -1 where empty.
+    spot that each row of the log met, NaN where it was not known at that moment. `heads` has a
+    power of two of slots, at least twice as many as the log gets rows, -1 where empty.
     """
 
     numbers: Floats

@@ -21,9 +21,9 @@ SUMS = 10
 """Delta, gamma, vanna, charm, volga; calls' gamma, puts', today's expiries', sum of absolute; how
 many positions."""
 
-COUNTS = 5
+COUNTS = 6
 """Alive; quoted fresh on both sides; of those alive, with open interest, with flow, with either or
-a trade."""
+a trade; a number that tells which those last ones are."""
 
 
 @kernel
@@ -82,7 +82,7 @@ def lane_counts(
     bid: Floats, ask: Floats, open_interest: Floats, customer: Floats,
     traded: NDArray[np.bool_], out: Ints,
 ) -> None:  # fmt: skip
-    """Fill `out`, shape (5,), with counts over the contracts named; see `COUNTS`."""
+    """Fill `out`, shape (6,), with counts over the contracts named; see `COUNTS`."""
     out[:] = 0
     for j in range(contract.size):
         i = contract[j]
@@ -98,6 +98,7 @@ def lane_counts(
             out[3] += 1
         if has_interest or has_flow or traded[i]:
             out[4] += 1
+            out[5] += (i + 1) * 1_000_003 * (i % 8191 + 1)
 
 
 def warm() -> None:
