@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -26,12 +27,45 @@ class Clock(Protocol):
         ...
 
 
+STEP_US = 1_000_000
+"""A wall clock that is this far from where it should be was set, not slewed."""
+
+BELIEVED_AFTER_US = 60_000_000
+"""A set clock is followed when it has stayed so for a minute: some are set back at once."""
+
+
 class WallClock:
-    """The wall's time."""
+    """The wall's time, without its jumps.
+
+    It runs by the machine's monotonic clock from where the wall stood at the start, so that a wall
+    that is set forward and back does not freeze a stream whose time never goes back.
+
+    Parameters
+    ----------
+    wall_ns, steady_ns : callable
+        The two clocks, nanoseconds.
+    """
+
+    def __init__(
+        self,
+        wall_ns: Callable[[], int] = time.time_ns,
+        steady_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._wall_ns, self._steady_ns = wall_ns, steady_ns
+        self._offset_us = (wall_ns() - steady_ns()) // 1000
+        self._off_since_us: int | None = None
 
     def now_us(self) -> int:
         """Return microseconds since 1970."""
-        return time.time_ns() // 1000
+        steady_us = self._steady_ns() // 1000
+        offset_us = self._wall_ns() // 1000 - steady_us
+        if abs(offset_us - self._offset_us) < STEP_US:
+            self._off_since_us = None
+        elif self._off_since_us is None:
+            self._off_since_us = steady_us
+        elif steady_us - self._off_since_us >= BELIEVED_AFTER_US:
+            self._offset_us, self._off_since_us = offset_us, None
+        return steady_us + self._offset_us
 
     async def until(self, at_us: int) -> None:
         """Wait for an instant."""

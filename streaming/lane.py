@@ -237,9 +237,8 @@ class Lane:
     def _activated(self, now_us: int, *, anew: bool) -> Revaluation:
         """Return the priced contracts that have open interest or a trade."""
         active = self._active
-        is_same = (
-            self._mattering == tuple(self._counts[4:].tolist()) and now_us < self._active_until_us
-        )
+        mattering = tuple(self._counts[4:].tolist())
+        is_same = self._mattering == mattering and now_us < self._active_until_us
         if active is not None and is_same and not anew:
             return active
         assert self.pricing is not None

@@ -138,6 +138,7 @@ class Session:
         self._covered: dict[Gap, list[Gap]] = {}  # of earlier processes, by who asks for them too
         self._is_closed = False
         self._is_broken = False  # rows were refused for good
+        self._broken: ExhaustedError | None = None  # not told to the supervisor yet
         self.figures: dict[str, float | None] = dict.fromkeys(FIGURES)
         self._is_wall = isinstance(clock, WallClock)
         self._unkept: list[int] = []  # when frames were received whose rows gather
@@ -156,8 +157,12 @@ class Session:
         with self._as_exhausted():
             self.desk.take_in(frames)
         self._unkept += [frame.received_us for frame in frames[::16]]
-        if not self._is_wall or time.monotonic() - self._kept >= KEEP_SECONDS:
+        self._raise_broken()
+        if not self._is_wall:
             self._keep()
+        elif time.monotonic() - self._kept >= KEEP_SECONDS:
+            # in the loop's next turn, when those who wait for the change have been woken
+            asyncio.get_running_loop().call_soon(self._keep_or_note)
         if self.desk.counts.messages:
             self.begun.set()
         self._on_change()
@@ -178,6 +183,16 @@ class Session:
         except SinkStalledError as error:
             self._is_broken = True
             raise ExhaustedError(str(error)) from error
+
+    def _keep_or_note(self) -> None:
+        try:
+            self._keep()
+        except ExhaustedError as error:
+            self._broken = error
+
+    def _raise_broken(self) -> None:
+        if self._broken is not None:
+            raise self._broken
 
     def _keep(self) -> None:
         """Journal the rows that have gathered."""
@@ -211,6 +226,7 @@ class Session:
         last = -1
         while True:
             await asyncio.sleep(TICK_SECONDS)
+            self._raise_broken()
             if self._unkept:
                 self._keep()
             now_us = self.clock.now_us()

