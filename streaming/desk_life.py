@@ -30,7 +30,7 @@ from streaming.heartbeat import heartbeat_rows
 from streaming.hours import Span, span_at, span_of
 from streaming.opening import Opened, open_session
 from streaming.session import Pace, Session
-from streaming.sourcing import CHANNELS, SIMULATOR, feed_name, require_key
+from streaming.sourcing import CHANNELS, SIMULATOR, delay_of, feed_name, require_key
 from streaming.start import DeskName
 from streaming.supervisor import Part
 
@@ -131,7 +131,8 @@ class DeskLife:
         calendar = self.lanes[0].calendar
         if chosen is not None:
             return span_of(calendar, chosen)
-        return span_at(calendar, self._runtime.now())
+        delay = delay_of(self._runtime.settings, self.feed_name)
+        return span_at(calendar, self._runtime.now(), delay=delay)
 
     def _clock(self, span: Span) -> Clock:
         if self._runtime.choice.session is None:

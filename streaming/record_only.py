@@ -28,7 +28,7 @@ from streaming.listing import Listing
 from streaming.opening import start_of
 from streaming.recording import Recorder
 from streaming.session import PATIENT_SECONDS, TICK_SECONDS
-from streaming.sourcing import SIMULATOR, feed_name, feed_of, require_key
+from streaming.sourcing import SIMULATOR, delay_of, feed_name, feed_of, require_key
 from streaming.start import Start
 from streaming.supervisor import Part, Supervisor
 
@@ -123,7 +123,7 @@ async def _prepare(settings: Settings, choice: Choice) -> tuple[Clock, Start, in
     require_key(settings, name)
     calendar = choice.lanes[0].calendar
     if choice.session is None:
-        span = span_at(calendar, datetime.now(UTC))
+        span = span_at(calendar, datetime.now(UTC), delay=delay_of(settings, name))
         clock: Clock = WallClock()
         end_us: int | None = us_of(span.end)
     else:

@@ -29,7 +29,7 @@ from streaming.numbering import Sequences
 
 TARGET = Path(__file__).parents[2] / "docs" / "pictures" / "live_gamma.png"
 DAY, SYMBOL, MINUTES = date(2026, 11, 20), "SPX", 60
-QUOTED = 100_000  # all: the tick rule of contracts without quotes follows spot
+QUOTED = 100_000  # all of them
 INK, MUTED, CALLS, PUTS, TODAY = "#1f2933", "#7b8794", "#1b7f79", "#b3412c", "#6b4fa0"
 
 

@@ -50,7 +50,6 @@ LOG = np.dtype(
         ("confidence", np.float64),
         ("hedge_flow", np.float64),
         ("gamma_flow", np.float64),
-        ("tick_prior", np.float64),
         ("last_link", np.int32),
         ("tick_link", np.int32),
         ("exchange", np.int16),
@@ -60,8 +59,8 @@ LOG = np.dtype(
     align=True,
 )
 """A print of the session. `alike`: the one before of the same contract, price, size and exchange;
-`last_link`: the contract's last print before it; `tick_link`, `tick_prior`: the reference for ticks
-before it, and the price that differed from its own. Rows of the log, -1 for none."""
+`last_link`: the contract's last print before it; `tick_link`: the reference for ticks before it. Rows
+of the log, -1 for none."""
 
 JUDGED = np.dtype(
     [
@@ -93,8 +92,8 @@ NUMBERS: tuple[str, ...] = (
     "open_interest",
     "vol",
 )
-NUMBERS += ("last_price", "tick_price", "tick_prior", "volume", "customer")
-"""Rows of the float64 array, shape (13, n), that is the state of the contracts."""
+NUMBERS += ("last_price", "volume", "customer")
+"""Rows of the float64 array, shape (11, n), that is the state of the contracts."""
 
 INSTANTS = ("quote_us", "mark_us", "vol_us", "last_us", "last_row", "tick_row", "traded")
 """Rows of the int64 array, shape (7, n), beside it: instants and rows of the log, -1 for none."""

@@ -32,7 +32,7 @@ QUOTE, TRADE, SPOT, MARK, OPEN_INTEREST = range(5)
 """Kinds of event, of `streaming.events`. A test compares all codes here with their origin."""
 
 BID, ASK, BID_SIZE, ASK_SIZE, MARK_PRICE, MARK_VOL, INTEREST, VOL = range(8)
-LAST_PRICE, VOLUME, CUSTOMER = 8, 11, 12
+LAST_PRICE, VOLUME, CUSTOMER = range(8, 11)
 QUOTE_US, MARK_US, VOL_US, LAST_US, LAST_ROW, TICK_ROW, TRADED = range(7)
 PRICE, FORWARD, STRIKE, YEARS, DISCOUNT = range(5)
 RATIO, FACTOR = range(2)
@@ -275,7 +275,7 @@ def take_back(state: State, c: int, taken: int) -> None:
 def blank_row(log: Records, row: int) -> None:
     """Reset what `note_print` and cancels write."""
     log[row].alike, log[row].last_link, log[row].tick_link = -1, -1, -1
-    log[row].tick_prior, log[row].is_taken_back = np.nan, 0
+    log[row].is_taken_back = 0
 
 
 @inlined
