@@ -59,8 +59,8 @@ LOG = np.dtype(
     align=True,
 )
 """A print of the session. `alike`: the one before of the same contract, price, size and exchange;
-`last_link`: the contract's last print before it; `tick_link`: the reference for ticks before it. Rows
-of the log, -1 for none."""
+`last_link`: the contract's last print before it; `tick_link`: the reference for ticks before it.
+Rows of the log, -1 for none."""
 
 JUDGED = np.dtype(
     [
