@@ -17,6 +17,7 @@ from dealer_assets.domain.pricing.slices import forwards_of
 from dealer_assets.domain.surface.rows import grid_of, quality_of, surface_of
 from dealer_assets.underlyings import underlying
 from dealer_assets_tests.domain.synthetic import EVENT_AT, chain, whole_chain
+from dealer_assets_tests.live_rows import row as live_row
 
 SPX = underlying("SPX")
 
@@ -49,7 +50,14 @@ def tables_of(rows):
         tables.GAMMA_PROFILE.name: exposure.profile_table,
         tables.VOLUME_DELTAS.name: deltas,
         tables.DAILY_HISTORY.name: daily_history(rows, deltas, priced=priced),
+        tables.LIVE_RECONCILIATION.name: reconciled(),
     }
+
+
+def reconciled():
+    """A contract of which live and published tape agree."""
+    row = live_row(tables.LIVE_RECONCILIATION, missing_prints=0, is_change_within_volume=True)
+    return pa.Table.from_pylist([row], schema=tables.LIVE_RECONCILIATION.schema)
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +136,10 @@ FAULTS = {
     ),
     ("daily_history", "volumes_not_negative"): lambda rows: scaled(
         rows, "volume_contracts", -1.0, 1e-3
+    ),
+    ("live_reconciliation", "every_print_live"): lambda rows: replaced(rows, "missing_prints", [3]),
+    ("live_reconciliation", "change_within_volume"): lambda rows: replaced(
+        rows, "is_change_within_volume", [False]
     ),
 }
 
