@@ -185,6 +185,8 @@ class Session:
             raise ExhaustedError(str(error)) from error
 
     def _keep_or_note(self) -> None:
+        if self._is_closed:
+            return  # `finish` keeps what is left; the sink may be closed by now
         try:
             self._keep()
         except ExhaustedError as error:

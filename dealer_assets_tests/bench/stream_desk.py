@@ -13,7 +13,6 @@ import asyncio
 import json
 import os
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from dealer_assets_tests.bench.child import Child, running
 
 if TYPE_CHECKING:
     from streaming.api.hub import Hub
@@ -113,44 +114,25 @@ class Found:
     slowest_slice_ms: float = 0.0
 
 
-class StreamDesk:
-    """The process, seen from outside.
+class StreamDesk(Child):
+    """The process, seen from outside."""
 
-    Parameters
-    ----------
-    process : subprocess.Popen
-        It.
-    """
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
+    who = "the desk"
 
     def ready(self) -> int:
         """Wait until it is ready; return the API's port, 0 without one."""
-        return int(self._line())
+        return int(self.line())
 
     def found(self) -> Found:
         """Wait for the end."""
-        return Found(**json.loads(self._line()))
-
-    def _line(self) -> str:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the desk ended with code {self._process.wait()}: see its words")
-        return line
+        return Found(**json.loads(self.line()))
 
 
 @contextmanager
 def desk_process(wishes: Wishes) -> Iterator[StreamDesk]:
     """Start a desk."""
-    command = [sys.executable, "-m", __name__, json.dumps(asdict(wishes))]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
+    with running(__name__, wishes) as process:
         yield StreamDesk(process)
-    finally:
-        process.kill()
-        process.communicate()
 
 
 # --- the process ----------------------------------------------------------------------------------

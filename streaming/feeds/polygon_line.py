@@ -225,7 +225,7 @@ class Line:
 
     def _hear(self, payload: bytes) -> None:
         received_us = self.stamp()
-        statuses, has_data = read(payload) if b'"status"' in payload else (None, True)
+        statuses, has_data = read(payload)
         if statuses:
             self._session.hear(statuses, self._loop.time())
             self._follow(self._session, received_us)

@@ -12,13 +12,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from dealer_assets_tests.bench.child import Child, running
 
 
 @dataclass(frozen=True)
@@ -52,38 +53,25 @@ class Found:
     cpu_seconds: float
 
 
-class Peer:
+class Peer(Child):
     """The process, seen from outside."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
+    who = "the client"
 
     def ready(self) -> None:
         """Wait until it has the first part."""
-        self._line()
+        self.line()
 
     def found(self) -> Found:
         """Wait for the end."""
-        return Found(**json.loads(self._line()))
-
-    def _line(self) -> str:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the client ended with code {self._process.wait()}")
-        return line
+        return Found(**json.loads(self.line()))
 
 
 @contextmanager
 def peer_process(wishes: Wishes) -> Iterator[Peer]:
     """Start the vendor's client."""
-    command = [sys.executable, "-m", __name__, json.dumps(asdict(wishes))]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
+    with running(__name__, wishes) as process:
         yield Peer(process)
-    finally:
-        process.kill()
-        process.communicate()
 
 
 # --- the process ----------------------------------------------------------------------------------
