@@ -117,9 +117,9 @@ lock: $(STAMP) ## Resolve requirements.lock anew
 
 .PHONY: bench-lock
 bench-lock: $(STAMP) ## Resolve requirements-bench.lock anew, shared packages as in requirements.lock
-	@$(BIN)/python -c 'import tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; print(*extras["bench"], sep="\n")' \
-	  | $(BIN)/uv pip compile - --constraints requirements.lock --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet --output-file requirements-bench.lock
+	@$(BIN)/uv pip compile pyproject.toml --extra bench --constraints requirements.lock --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+	  --quiet --output-file requirements-bench.lock
 
 .PHONY: ci
 ci: lint types arch defs dbt test ## Everything CI checks, tests last
