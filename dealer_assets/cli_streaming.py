@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from dealer_assets.lake.storage import Lake
     from dealer_assets.underlyings import Underlying
-    from streaming.desk_life import Choice
-    from streaming.latest import Latest
-    from streaming.replaying import Replayed
+    from streaming.desk.latest import Latest
+    from streaming.process.desk_life import Choice
+    from streaming.process.replaying import Replayed
 
 _Underlyings = Annotated[
     str, typer.Option("--underlyings", "-u", help="Comma-separated; default DEALER_UNDERLYINGS.")
@@ -75,7 +75,7 @@ def live(
     crashing · 5 disk full and memory's bound reached · 130 cut short by a second signal.
     """
     from dealer_assets.settings import settings
-    from streaming.running import log_to_terminal, run_live
+    from streaming.process.running import log_to_terminal, run_live
 
     log_to_terminal()
     choice = _choice(underlyings, feed, session, speed, seconds, records=keep)
@@ -98,7 +98,7 @@ def _choice(
     records: bool,
 ) -> Choice:
     from dealer_assets.settings import settings
-    from streaming.desk_life import Choice
+    from streaming.process.desk_life import Choice
 
     if session is None and speed != 1.0:
         raise BadInputError(
@@ -144,7 +144,7 @@ def record(
     import asyncio
 
     from dealer_assets.settings import settings
-    from streaming.record_only import record as run
+    from streaming.process.record_only import record as run
 
     choice = _choice(underlyings, feed, session, speed, seconds, records=True)
     with err.status("connecting") as status:
@@ -189,8 +189,8 @@ def replay(
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
     from dealer_assets.settings import settings
-    from streaming.recording import Recording, recordings_in
-    from streaming.replaying import own_folder, replay as run
+    from streaming.process.replaying import own_folder, replay as run
+    from streaming.recordings.recording import Recording, recordings_in
 
     root = settings().stream_root / "recordings"
     if recording is None:
@@ -240,7 +240,7 @@ def _us(text: str | None) -> int | None:
 
 
 def _list_recordings(folders: list[Path], root: Path) -> None:
-    from streaming.recording import Recording
+    from streaming.recordings.recording import Recording
 
     if not folders:
         out.print(
@@ -308,7 +308,7 @@ def _gamma_table(lake: Lake, lanes: tuple[Underlying, ...]) -> Table:
     """Lay out the newest second of every lane; fits 80 columns."""
     from rich.table import Table
 
-    from streaming.latest import latest
+    from streaming.desk.latest import latest
 
     now = datetime.now(UTC)
     found = {lane.symbol: latest(lake, lane, now=now) for lane in lanes}

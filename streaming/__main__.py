@@ -7,9 +7,9 @@ import sys
 from dealer_assets.errors import DealerError
 from dealer_assets.settings import settings
 from dealer_assets.underlyings import underlying
-from streaming.desk_life import Choice
-from streaming.running import log_to_terminal, run_live
-from streaming.supervisor import REFUSED, USAGE
+from streaming.process.desk_life import Choice
+from streaming.process.running import log_to_terminal, run_live
+from streaming.process.supervisor import REFUSED, USAGE
 
 
 def main() -> int:

@@ -2,7 +2,7 @@
 
 Belongs here: putting a partition's stream parts together, and removing them once the whole is
 proved. Does not belong here: which part a reader sees (`lake/reader.py`), cutting rows into parts
-(`streaming/sink.py`).
+(`streaming/keeping/sink.py`).
 
 The compacted part holds rows 0 to n - 1, and readers pass over parts that begin below n. So every
 moment is sound: before it is put, while both lie there, and when parts are removed one by one; a

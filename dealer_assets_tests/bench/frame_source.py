@@ -23,8 +23,8 @@ from dealer_assets.domain import sessions
 from dealer_assets.domain.columns import floats
 from dealer_assets.providers.simulator.provider import SimulatorProvider
 from dealer_assets.underlyings import underlying
-from streaming.events import Frame
-from streaming.listing import Listing
+from streaming.core.events import Frame
+from streaming.core.listing import Listing
 from streaming.start import Start, StreamOptions
 
 DAY = date(2025, 12, 18)

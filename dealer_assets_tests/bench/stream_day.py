@@ -34,7 +34,7 @@ _FUNCTIONS = 30
 
 def record(folder: Path, kinds: Kinds) -> str:
     """Make a recording of a session."""
-    from streaming.recording import Recorder
+    from streaming.recordings.recording import Recorder
 
     market = Market()
     recorder = Recorder(folder, market.start, started_us=market.open_us)
@@ -49,8 +49,8 @@ def record(folder: Path, kinds: Kinds) -> str:
 
 def replayed(folder: Path, *, minutes: float | None = None) -> str:
     """Replay it, or its first minutes, into a lake of its own."""
-    from streaming.recording import Recording, recordings_in
-    from streaming.replaying import replay
+    from streaming.process.replaying import replay
+    from streaming.recordings.recording import Recording, recordings_in
 
     recording = Recording(recordings_in(folder)[-1])
     until_us = None if minutes is None else recording.span_us[0] + round(minutes * 60e6)

@@ -25,7 +25,7 @@ from dealer_assets_tests.bench.child import Child, running
 
 if TYPE_CHECKING:
     from streaming.api.hub import Hub
-    from streaming.session import Session
+    from streaming.desk.session import Session
 
 _LOOK_SECONDS = 0.005
 _LAST_TICKS_SECONDS = 0.3
@@ -218,11 +218,11 @@ async def _run(wishes: Wishes) -> Found:
     from dealer_assets_tests.bench.frame_source import Market
     from streaming.api.hub import Hub
     from streaming.clock import WallClock
-    from streaming.feeds.polygon import PolygonFeed, PolygonOptions
+    from streaming.desk.pipeline import Desk
+    from streaming.desk.session import Pace, Session
+    from streaming.feeds.polygon.feed import PolygonFeed, PolygonOptions
     from streaming.feeds.rotation import Rotation
-    from streaming.pipeline import Desk
-    from streaming.session import Pace, Session
-    from streaming.sink import Sink
+    from streaming.keeping.sink import Sink
 
     market = Market(density=wishes.density)
     begin_us = market.open_us + _BEGIN_SECONDS * 1_000_000

@@ -21,14 +21,14 @@ import msgspec
 
 from dealer_assets.lake.storage import open_lake
 from dealer_assets_tests.bench.frame_source import Market, payloads_of
-from streaming.engine import Engine
-from streaming.events import Events, Frame
-from streaming.feeds.polygon_decode import PolygonDecoder
-from streaming.inbox import Inbox
-from streaming.listing import Listing
-from streaming.numbering import Sequences
-from streaming.pipeline import Desk
-from streaming.sink import Sink
+from streaming.core.engine import Engine
+from streaming.core.events import Events, Frame
+from streaming.core.listing import Listing
+from streaming.core.numbering import Sequences
+from streaming.desk.inbox import Inbox
+from streaming.desk.pipeline import Desk
+from streaming.feeds.polygon.decode import PolygonDecoder
+from streaming.keeping.sink import Sink
 
 _PACE = 500_000
 """Events in a second of the frames' clock."""

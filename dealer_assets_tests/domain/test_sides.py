@@ -19,11 +19,11 @@ from dealer_assets.providers.simulator.tape import contract_prints
 from dealer_assets.tables import live
 from dealer_assets.underlyings import underlying
 from dealer_assets_tests.streaming.tape import CALL, NOON_US, PUT, listing, quote, spot, tape, trade
-from streaming import events as streamed
-from streaming.book import Book, BookOptions
+from streaming.core import events as streamed
+from streaming.core.book import Book, BookOptions
+from streaming.core.listing import Listing
+from streaming.core.pricing import LanePricer
 from streaming.feeds.simulator import session_tape
-from streaming.listing import Listing
-from streaming.pricing import LanePricer
 
 NOW, DELTA = 6_010.0, 0.5
 

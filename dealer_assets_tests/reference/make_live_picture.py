@@ -21,11 +21,11 @@ from dealer_assets.domain.columns import Floats, floats
 from dealer_assets.providers.simulator.provider import SimulatorProvider
 from dealer_assets.tables.live import LIVE_FLOW, LIVE_GAMMA
 from dealer_assets.underlyings import underlying
-from streaming.engine import Engine, EngineOptions
+from streaming.core.engine import Engine, EngineOptions
+from streaming.core.listing import Listing
+from streaming.core.numbering import Sequences
 from streaming.feeds.packed import PackedDecoder
 from streaming.feeds.simulator import session_tape
-from streaming.listing import Listing
-from streaming.numbering import Sequences
 
 TARGET = Path(__file__).parents[2] / "docs" / "pictures" / "live_gamma.png"
 DAY, SYMBOL, MINUTES = date(2026, 11, 20), "SPX", 60

@@ -22,11 +22,11 @@ from typing import Any
 
 import pyarrow as pa
 
-import streaming.bootstrap
-import streaming.desk_life
-import streaming.feeds.polygon_fill
-import streaming.opening
-import streaming.runtime
+import streaming.desk.bootstrap
+import streaming.desk.opening
+import streaming.feeds.polygon.fill
+import streaming.process.desk_life
+import streaming.process.runtime
 from dealer_assets.providers.polygon.provider import PolygonProvider
 from dealer_assets.providers.simulator.provider import SimulatorProvider
 from dealer_assets.settings import settings
@@ -40,12 +40,12 @@ from dealer_assets_tests.streaming.chaos_market import (
     clock_at,
     patient_filler,
 )
-from streaming.desk_life import Choice
-from streaming.events import Frame
-from streaming.pipeline import Desk
-from streaming.running import log_to_terminal, run_live
-from streaming.session import Pace
-from streaming.sink import Sink
+from streaming.core.events import Frame
+from streaming.desk.pipeline import Desk
+from streaming.desk.session import Pace
+from streaming.keeping.sink import Sink
+from streaming.process.desk_life import Choice
+from streaming.process.running import log_to_terminal, run_live
 from streaming.start import Start, StreamOptions
 
 
@@ -87,7 +87,7 @@ def warm(symbol: str) -> None:
     import streaming.api.app
     import streaming.api.server
     import streaming.api.stream
-    import streaming.feeds.polygon  # noqa: F401
+    import streaming.feeds.polygon.feed  # noqa: F401
 
     lane, provider = underlying(symbol), SimulatorProvider(density=DENSITY)
     listed = provider.listing(lane, session_date=DAY).rows
@@ -117,11 +117,11 @@ def live(plan: Mapping[str, Any]) -> int:
     PolygonProvider.__init__.__kwdefaults__["clock"] = lambda: datetime.fromtimestamp(
         clock.now_us() / 1e6, tz=datetime.fromisoformat(plan["instant"]).tzinfo
     )
-    streaming.runtime.WallClock = lambda: clock  # type: ignore[assignment,misc]
-    streaming.bootstrap.OLD = timedelta(days=1)
-    streaming.opening.Sink = ToldSink  # type: ignore[attr-defined]
-    streaming.feeds.polygon_fill.PolygonFiller = patient_filler(clock)  # type: ignore[misc]
-    streaming.desk_life.Pace = partial(Pace, fill_pause_seconds=1.0)  # type: ignore[assignment,misc]
+    streaming.process.runtime.WallClock = lambda: clock  # type: ignore[assignment,misc]
+    streaming.desk.bootstrap.OLD = timedelta(days=1)
+    streaming.desk.opening.Sink = ToldSink  # type: ignore[attr-defined]
+    streaming.feeds.polygon.fill.PolygonFiller = patient_filler(clock)  # type: ignore[misc]
+    streaming.process.desk_life.Pace = partial(Pace, fill_pause_seconds=1.0)  # type: ignore[assignment,misc]
     log_to_terminal()
     choice = Choice(lanes=(underlying(plan["symbol"]),))
     return run_live(

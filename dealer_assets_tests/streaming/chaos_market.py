@@ -34,11 +34,11 @@ from dealer_assets_tests.exchange.clock import VirtualClock
 from dealer_assets_tests.exchange.polygon_ws import Limits
 from dealer_assets_tests.exchange.server import running
 from dealer_assets_tests.exchange.world import KEY, World
-from streaming.backfill import Filled
-from streaming.book import Book
 from streaming.clock import WallClock
+from streaming.core.book import Book
+from streaming.feeds.backfill import Filled
 from streaming.feeds.base import Gap
-from streaming.feeds.polygon_fill import PolygonFiller
+from streaming.feeds.polygon.fill import PolygonFiller
 
 DAY = date(2026, 9, 15)
 OPEN = datetime(2026, 9, 15, 13, 30, tzinfo=UTC)

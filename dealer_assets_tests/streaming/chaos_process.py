@@ -18,22 +18,22 @@ from typing import Any
 
 import pytest
 
-import streaming.desk_life
-import streaming.feeds.deribit
-import streaming.feeds.polygon
-import streaming.feeds.polygon_fill
+import streaming.feeds.deribit.feed
+import streaming.feeds.polygon.feed
+import streaming.feeds.polygon.fill
+import streaming.process.desk_life
 from dealer_assets.providers.polygon.provider import PolygonProvider
 from dealer_assets.settings import Settings, settings
 from dealer_assets.underlyings import underlying
 from dealer_assets_tests.streaming.chaos_market import ExchangeClock, Market, patient_filler
 from dealer_assets_tests.streaming.deribit_market import OPTIONS as HASTY_DERIBIT
 from dealer_assets_tests.streaming.polygon_market import HASTY as HASTY_LINE
-from streaming.desk_life import Choice
-from streaming.feeds.deribit import DeribitFeed, DeribitOptions
-from streaming.feeds.polygon import PolygonFeed, PolygonOptions
-from streaming.runtime import Runtime
-from streaming.session import Pace, Session
-from streaming.supervisor import Patience
+from streaming.desk.session import Pace, Session
+from streaming.feeds.deribit.feed import DeribitFeed, DeribitOptions
+from streaming.feeds.polygon.feed import PolygonFeed, PolygonOptions
+from streaming.process.desk_life import Choice
+from streaming.process.runtime import Runtime
+from streaming.process.supervisor import Patience
 
 QUICK = Patience(
     crashes=5, window_seconds=60.0, first_delay_seconds=0.01, longest_delay_seconds=0.1
@@ -52,10 +52,14 @@ def hasty(monkeypatch: pytest.MonkeyPatch, **line: Any) -> Iterator[None]:
         return DeribitFeed(options=replace(HASTY_DERIBIT, talk=talk, **known), **given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(streaming.feeds.polygon, "PolygonFeed", partial(PolygonFeed, options=polygon))
-        patch.setattr(streaming.feeds.deribit, "DeribitFeed", deribit)
         patch.setattr(
-            streaming.desk_life, "Pace", partial(Pace, fill_pause_seconds=FILL_PAUSE_SECONDS)
+            streaming.feeds.polygon.feed, "PolygonFeed", partial(PolygonFeed, options=polygon)
+        )
+        patch.setattr(streaming.feeds.deribit.feed, "DeribitFeed", deribit)
+        patch.setattr(
+            streaming.process.desk_life,
+            "Pace",
+            partial(Pace, fill_pause_seconds=FILL_PAUSE_SECONDS),
         )
         yield
 
@@ -148,7 +152,7 @@ def configured(market: Market, data: Path, monkeypatch: pytest.MonkeyPatch, **mo
     """Point the settings at the market and a folder."""
     clock = ExchangeClock(market.world.clock)
     share_clock(monkeypatch, clock)
-    monkeypatch.setattr(streaming.feeds.polygon_fill, "PolygonFiller", patient_filler(clock))
+    monkeypatch.setattr(streaming.feeds.polygon.fill, "PolygonFiller", patient_filler(clock))
     for name, value in (market.environment(data) | more).items():
         monkeypatch.setenv(name, value)
     settings.cache_clear()

@@ -19,16 +19,16 @@ from dealer_assets import tables
 from dealer_assets.underlyings import underlying
 from dealer_assets_tests.exchange import deribit_rules as rules
 from dealer_assets_tests.exchange.deribit_client import NOW, Exchange, ms, trades
-from streaming.events import TRADE, Decoded, Frame
+from streaming.core.events import TRADE, Decoded, Frame
+from streaming.core.listing import Listing
 from streaming.feeds.backoff import Backoff
 from streaming.feeds.base import Gap
-from streaming.feeds.deribit import DeribitFeed, DeribitOptions
-from streaming.feeds.deribit_calls import SessionRules
-from streaming.feeds.deribit_decode import DeribitDecoder
-from streaming.feeds.deribit_messages import number_of
-from streaming.feeds.deribit_session import Credentials
-from streaming.feeds.deribit_wishes import TalkOptions
-from streaming.listing import Listing
+from streaming.feeds.deribit.calls import SessionRules
+from streaming.feeds.deribit.decode import DeribitDecoder
+from streaming.feeds.deribit.feed import DeribitFeed, DeribitOptions
+from streaming.feeds.deribit.messages import number_of
+from streaming.feeds.deribit.session import Credentials
+from streaming.feeds.deribit.wishes import TalkOptions
 
 BTC = underlying("BTC")
 KEY = Credentials(SecretStr(rules.CLIENT_ID), SecretStr(rules.CLIENT_SECRET))

@@ -17,10 +17,10 @@ from dealer_assets.domain.rates import RateCurve
 from dealer_assets.domain.selection import nearest_the_money
 from dealer_assets.providers.simulator.provider import SimulatorProvider
 from dealer_assets.underlyings import underlying
-from streaming.engine import Engine, EngineOptions
-from streaming.events import QUOTE, SPOT, TRADE, Events, concatenated, no_events
-from streaming.listing import Listing
-from streaming.numbering import Sequences
+from streaming.core.engine import Engine, EngineOptions
+from streaming.core.events import QUOTE, SPOT, TRADE, Events, concatenated, no_events
+from streaming.core.listing import Listing
+from streaming.core.numbering import Sequences
 
 DAY = date(2025, 12, 18)
 HOUR = timedelta(hours=1)

@@ -12,8 +12,8 @@ from datetime import date
 from typing import Any
 
 from dealer_assets.underlyings import underlying
-from streaming.events import QUOTE, SPOT, TRADE, Events, Frame
-from streaming.listing import Listing
+from streaming.core.events import QUOTE, SPOT, TRADE, Events, Frame
+from streaming.core.listing import Listing
 
 DAY = date(2025, 12, 18)
 NOW_MS = 1_766_070_000_000

@@ -20,14 +20,14 @@ from dealer_assets_tests.exchange.clock import VirtualClock
 from dealer_assets_tests.exchange.polygon_ws import Limits
 from dealer_assets_tests.exchange.server import running
 from dealer_assets_tests.exchange.world import KEY, World
-from streaming.events import Frame
+from streaming.core.events import Frame
+from streaming.core.listing import Listing
 from streaming.feeds.backoff import Backoff
 from streaming.feeds.base import Gap
-from streaming.feeds.polygon import PolygonFeed, PolygonOptions
-from streaming.feeds.polygon_line import LineOptions
-from streaming.feeds.polygon_session import SessionTimes
+from streaming.feeds.polygon.feed import PolygonFeed, PolygonOptions
+from streaming.feeds.polygon.line import LineOptions
+from streaming.feeds.polygon.session import SessionTimes
 from streaming.feeds.rotation import Rotation
-from streaming.listing import Listing
 
 NOON = datetime(2026, 9, 15, 16, 0, tzinfo=UTC)
 NOON_US = int(NOON.timestamp()) * 1_000_000

@@ -15,8 +15,8 @@ from dealer_assets.lake.reader import list_parts, read_partition
 from dealer_assets.lake.storage import open_lake
 from dealer_assets.tables import LIVE_TRADES, Table
 from dealer_assets_tests.streaming.made_rows import DAY, made_rows
-from streaming.journal_file import journal_files
-from streaming.sink import Sink
+from streaming.keeping.journal_file import journal_files
+from streaming.keeping.sink import Sink
 
 LANE = (LIVE_TRADES.name, "SPX")
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from dealer_assets.providers.simulator.provider import SimulatorProvider
 from dealer_assets.underlyings import underlying
-from streaming.events import SPOT, TYPES, Events, no_events
+from streaming.core.events import SPOT, TYPES, Events, no_events
 from streaming.feeds.simulator import SessionTape, session_tape
 from streaming.start import DeskName, Start, StreamOptions
 

@@ -7,9 +7,9 @@ import numpy as np
 
 from dealer_assets.domain.flow.conditions import bits_of
 from dealer_assets.underlyings import underlying
-from streaming.book import Book, BookOptions, Trades
-from streaming.events import MARK, OPEN_INTEREST, QUOTE, SPOT, TRADE, concatenated, no_events
-from streaming.listing import Listing
+from streaming.core.book import Book, BookOptions, Trades
+from streaming.core.events import MARK, OPEN_INTEREST, QUOTE, SPOT, TRADE, concatenated, no_events
+from streaming.core.listing import Listing
 
 SESSION = date(2025, 12, 15)
 OPEN_US = int(datetime(2025, 12, 15, 14, 30, tzinfo=UTC).timestamp()) * 1_000_000

@@ -27,7 +27,7 @@ from streaming.api.app import build_app
 from streaming.api.hub import Hub
 from streaming.api.server import serve
 from streaming.api.stream import SCHEMA, Pace
-from streaming.view import ContractView, LaneView, ModelTotals, SecondTotals
+from streaming.core.view import ContractView, LaneView, ModelTotals, SecondTotals
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 NOW_US = int(NOW.timestamp()) * 1_000_000

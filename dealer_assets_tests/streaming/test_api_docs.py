@@ -16,7 +16,6 @@ from dealer_assets.tables.live import LIVE_MODELS, LIVE_RECONCILIATION, LIVE_TAB
 from dealer_assets.underlyings import underlying
 from dealer_assets_tests.streaming.engine_tape import engine_of, events_of, listing_of, run, tape
 from dealer_assets_tests.streaming.test_api import a_view
-from streaming import supervisor
 from streaming.api import documents
 from streaming.api.access import Access
 from streaming.api.app import build_app
@@ -24,10 +23,11 @@ from streaming.api.hub import Hub
 from streaming.api.metrics import HealthCollector
 from streaming.api.stream import SCHEMA
 from streaming.clock import PlayClock, us_of
-from streaming.health import desk_health
-from streaming.opening import open_session
-from streaming.session import Pace, Session
-from streaming.view import LaneView
+from streaming.core.view import LaneView
+from streaming.desk.opening import open_session
+from streaming.desk.session import Pace, Session
+from streaming.process import supervisor
+from streaming.process.health import desk_health
 
 DOC = Path(__file__).parents[2] / "docs" / "streaming.md"
 HEAD = "Head of every document"

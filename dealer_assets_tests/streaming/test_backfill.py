@@ -24,13 +24,13 @@ from dealer_assets_tests.exchange import polygon_ws_events as venue
 from dealer_assets_tests.exchange.clock import VirtualClock
 from dealer_assets_tests.exchange.server import running
 from dealer_assets_tests.exchange.world import KEY, World
-from streaming.backfill import CANCELS, Filled, Prints, are_new, asked_from, lacking
-from streaming.book import Book
-from streaming.events import Frame
+from streaming.core.book import Book
+from streaming.core.events import Frame
+from streaming.core.listing import Listing
+from streaming.feeds.backfill import CANCELS, Filled, Prints, are_new, asked_from, lacking
 from streaming.feeds.base import Gap
-from streaming.feeds.polygon_decode import PolygonDecoder
-from streaming.feeds.polygon_fill import PolygonFiller
-from streaming.listing import Listing
+from streaming.feeds.polygon.decode import PolygonDecoder
+from streaming.feeds.polygon.fill import PolygonFiller
 
 NOW = datetime(2026, 9, 15, 16, 4, 2, tzinfo=UTC)
 LATELY = NOW - timedelta(seconds=2)  # the exchange's chains are of whole minutes

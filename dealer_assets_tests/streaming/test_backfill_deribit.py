@@ -15,12 +15,12 @@ from dealer_assets.underlyings import underlying
 from dealer_assets_tests.exchange.clock import VirtualClock
 from dealer_assets_tests.exchange.server import running
 from dealer_assets_tests.exchange.world import World
-from streaming.backfill import Filled
-from streaming.book import Book
-from streaming.events import Events
+from streaming.core.book import Book
+from streaming.core.events import Events
+from streaming.core.listing import Listing
+from streaming.feeds.backfill import Filled
 from streaming.feeds.base import Gap
-from streaming.feeds.deribit_fill import DeribitFiller
-from streaming.listing import Listing
+from streaming.feeds.deribit.fill import DeribitFiller
 
 NOW = datetime(2026, 9, 15, 16, 0, tzinfo=UTC)
 LANE = underlying("BTC")

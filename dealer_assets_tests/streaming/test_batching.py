@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 from dealer_assets.domain.conventions import PER_PCT, SECONDS_PER_YEAR
 from dealer_assets.domain.kernels import book as kernel, flows, greeks
 from dealer_assets_tests.streaming.tape import arrays_of, book_of, random_tape, same, state_of
-from streaming import book as streamed
+from streaming.core import book as streamed
 
 
 @settings(max_examples=25, deadline=None)

@@ -22,7 +22,7 @@ from dealer_assets_tests.streaming.tape import (
     tape,
     trade,
 )
-from streaming.events import QUOTE, TRADE, no_events
+from streaming.core.events import QUOTE, TRADE, no_events
 
 SECOND = 1_000_000
 SPOT = 6_010.0

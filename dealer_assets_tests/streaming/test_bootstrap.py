@@ -22,15 +22,15 @@ from dealer_assets.sources import lake_of
 from dealer_assets.underlyings import Underlying, underlying
 from dealer_assets_tests import live_rows
 from dealer_assets_tests.streaming.small_market import DAY, provider
-from streaming.bootstrap import gather, newest_chains, seed_of
 from streaming.clock import PlayClock, us_of
-from streaming.desk_life import Choice
-from streaming.events import QUOTE, SPOT
+from streaming.core.events import QUOTE, SPOT
+from streaming.core.listing import Listing
+from streaming.desk.bootstrap import gather, newest_chains, seed_of
+from streaming.desk.opening import open_session
+from streaming.desk.session import Pace, Session
 from streaming.feeds.simulator import prints_between
-from streaming.listing import Listing
-from streaming.opening import open_session
-from streaming.runtime import Runtime
-from streaming.session import Pace, Session
+from streaming.process.desk_life import Choice
+from streaming.process.runtime import Runtime
 from streaming.start import Start, StreamOptions
 
 SPX, SPY, BTC = underlying("SPX"), underlying("SPY"), underlying("BTC")

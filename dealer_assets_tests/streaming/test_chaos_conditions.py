@@ -18,10 +18,10 @@ from typing import Any
 import httpx
 import pytest
 
-import streaming.journal
-import streaming.opening
-import streaming.part_writer
-import streaming.reporting
+import streaming.desk.opening
+import streaming.keeping.journal
+import streaming.keeping.part_writer
+import streaming.process.reporting
 from dealer_assets.errors import LakeUnavailableError
 from dealer_assets.settings import settings
 from dealer_assets_tests.streaming.chaos_market import (
@@ -32,9 +32,9 @@ from dealer_assets_tests.streaming.chaos_market import (
     market,
 )
 from dealer_assets_tests.streaming.chaos_process import Process, configured, hasty, process
-from streaming.reporting import report
-from streaming.running import serving
-from streaming.sink import Sink
+from streaming.keeping.sink import Sink
+from streaming.process.reporting import report
+from streaming.process.running import serving
 
 OPEN_US = int(OPEN.timestamp() * 1e6)
 HOUR_US = 3_600_000_000
@@ -92,8 +92,8 @@ def problems(live: Process) -> str:
 def test_a_disk_that_is_full_for_a_while_costs_nothing(
     venue: Market, data: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    journal = (streaming.journal.Journal, "append")
-    lake = (streaming.part_writer, "write_part")
+    journal = (streaming.keeping.journal.Journal, "append")
+    lake = (streaming.keeping.part_writer, "write_part")
     places = {"journal": [journal], "lake": [lake], "both": [journal, lake]}[where]
 
     async def main() -> int:
@@ -117,13 +117,13 @@ def test_a_disk_that_is_full_for_a_while_costs_nothing(
 def test_a_disk_that_stays_full_ends_the_process_with_a_code_and_the_next_one_goes_on(
     venue: Market, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streaming.opening, "Sink", partial(Sink, memory_mb=0))
+    monkeypatch.setattr(streaming.desk.opening, "Sink", partial(Sink, memory_mb=0))
 
     async def stalled() -> int:
         async with process(venue) as live:
             await live.until_live()
             await live.until_trades(5)
-            with full(monkeypatch, (streaming.journal.Journal, "append")):
+            with full(monkeypatch, (streaming.keeping.journal.Journal, "append")):
                 return await asyncio.wait_for(live.task, 20.0)
 
     async def recovered() -> int:
@@ -149,7 +149,7 @@ def test_a_lake_that_is_away_for_a_while_costs_nothing(
                 def away(*_: Any, **__: Any) -> Any:
                     raise LakeUnavailableError("the lake does not answer")
 
-                patch.setattr(streaming.part_writer, "write_part", away)
+                patch.setattr(streaming.keeping.part_writer, "write_part", away)
                 await live.until(lambda: "the lake does not answer" in problems(live))
                 await live.until_trades(10)
             await live.until(lambda: live.session.sink.state.is_ok)
@@ -249,7 +249,7 @@ def test_a_venue_whose_rest_stays_down_leaves_a_gap_that_says_so(venue: Market, 
 def test_dagster_that_refuses_or_hangs_stops_nothing(
     venue: Market, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streaming.reporting, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(streaming.process.reporting, "LOOK_SECONDS", 0.05)
 
     async def main(url: str) -> int:
         own = settings().model_copy(update={"dagster_url": url})

@@ -27,7 +27,7 @@ from dealer_assets_tests.exchange.server import running
 from dealer_assets_tests.exchange.world import World
 from dealer_assets_tests.streaming.chaos_market import Market, Outcome, tapes
 from dealer_assets_tests.streaming.chaos_process import Process, configured, hasty, process
-from streaming.feeds.deribit_messages import number_of
+from streaming.feeds.deribit.messages import number_of
 
 MIDNIGHT = datetime(2026, 9, 15, tzinfo=UTC)
 DAY = MIDNIGHT.date()

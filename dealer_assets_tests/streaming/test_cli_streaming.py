@@ -21,8 +21,8 @@ from dealer_assets.domain.sessions import previous_session
 from dealer_assets.settings import settings
 from dealer_assets.sources import lake_of
 from dealer_assets.underlyings import underlying
-from streaming.latest import Latest, latest
-from streaming.recording import Recording, recordings_in
+from streaming.desk.latest import Latest, latest
+from streaming.recordings.recording import Recording, recordings_in
 
 DAY = "2025-12-18"
 SIMULATED = ["--feed", "simulator", "--session", DAY]
@@ -124,7 +124,7 @@ def test_gamma_fits_a_terminal_of_80_columns(monkeypatch: pytest.MonkeyPatch) ->
     at = datetime(2025, 12, 18, 20, 59, 59, tzinfo=UTC)
     gammas = {"naive": 123.456e9, "session_flow": -12.345e9}
     newest = Latest(at, "simulator", 106_543.21, gammas, -12_345.6e6, 1_234_567, "closed")
-    monkeypatch.setattr("streaming.latest.latest", lambda lake, lane, *, now: newest)
+    monkeypatch.setattr("streaming.desk.latest.latest", lambda lake, lane, *, now: newest)
     table = _gamma_table(lake_of(settings()), (underlying("SPX"), underlying("BTC")))
     narrow = Console(width=80, file=io.StringIO())
     with narrow.capture() as caught:

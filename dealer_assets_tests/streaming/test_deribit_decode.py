@@ -14,7 +14,7 @@ import pytest
 
 from dealer_assets import tables
 from dealer_assets.underlyings import underlying
-from streaming.events import (
+from streaming.core.events import (
     BLOCK,
     COMBO,
     LIQUIDATION,
@@ -26,9 +26,9 @@ from streaming.events import (
     Events,
     Frame,
 )
-from streaming.feeds.deribit_decode import DeribitDecoder
+from streaming.core.listing import Listing
+from streaming.feeds.deribit.decode import DeribitDecoder
 from streaming.feeds.index_check import SOURCES
-from streaming.listing import Listing
 
 NAME = "BTC-31JUL26-67000-C"
 LINEAR = "BTC_USDC-31JUL26-67000-P"

@@ -23,14 +23,14 @@ from dealer_assets_tests.streaming.deribit_market import (
     expected,
     running,
 )
-from streaming.events import MARK, OPEN_INTEREST, QUOTE, SPOT, Frame
+from streaming.core.events import MARK, OPEN_INTEREST, QUOTE, SPOT, Frame
+from streaming.core.listing import Listing
 from streaming.feeds.base import FeedRefusedError
-from streaming.feeds.deribit_choice import Choice, TradeNumbers, most_open, read_open_interest
-from streaming.feeds.deribit_decode import DeribitDecoder
-from streaming.feeds.deribit_session import Credentials, DeribitSession
-from streaming.feeds.deribit_talk import Talk
-from streaming.feeds.deribit_wishes import Market
-from streaming.listing import Listing
+from streaming.feeds.deribit.choice import Choice, TradeNumbers, most_open, read_open_interest
+from streaming.feeds.deribit.decode import DeribitDecoder
+from streaming.feeds.deribit.session import Credentials, DeribitSession
+from streaming.feeds.deribit.talk import Talk
+from streaming.feeds.deribit.wishes import Market
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from streaming.feeds.deribit_calls import SessionRules
-from streaming.feeds.deribit_session import Credentials, DeribitSession
+from streaming.feeds.deribit.calls import SessionRules
+from streaming.feeds.deribit.session import Credentials, DeribitSession
 
 CHANNELS = ("trades.option.BTC.100ms", "deribit_price_index.btc_usd")
 KEY = Credentials(SecretStr("the-id"), SecretStr("the-secret"))

@@ -8,11 +8,11 @@ import pytest
 
 from dealer_assets_tests.streaming.small_market import OPEN_US, start
 from dealer_assets_tests.streaming.test_pipeline import at_once, opened, parts, run, singly
-from streaming import control
-from streaming.doubles import KEPT_SECONDS
-from streaming.events import TRADE, Events, Frame, no_events
+from streaming.core.events import TRADE, Events, Frame, no_events
+from streaming.desk import control
+from streaming.desk.pipeline import Desk
+from streaming.feeds.doubles import KEPT_SECONDS
 from streaming.feeds.packed import pack
-from streaming.pipeline import Desk
 
 SECOND = 1_000_000
 AT = OPEN_US + 60 * SECOND

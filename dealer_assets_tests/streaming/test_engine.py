@@ -25,10 +25,10 @@ from dealer_assets_tests.streaming.engine_tape import (
     us,
     whole,
 )
-from streaming.events import OPEN_INTEREST, QUOTE, SPOT, TRADE, Events, concatenated
-from streaming.listing import Listing
-from streaming.numbering import Sequences
-from streaming.trade_rows import restored_prints
+from streaming.core.events import OPEN_INTEREST, QUOTE, SPOT, TRADE, Events, concatenated
+from streaming.core.listing import Listing
+from streaming.core.numbering import Sequences
+from streaming.core.trade_rows import restored_prints
 
 LIVE = {table.name: table for table in tables.LIVE_TABLES}
 US = ("SPX", "SPY")

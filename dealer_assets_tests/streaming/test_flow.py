@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from streaming.flow import MINUTE, MINUTE_US, SECOND, SECOND_US, FlowBars, LaneFlow, Prints
+from streaming.core.flow import MINUTE, MINUTE_US, SECOND, SECOND_US, FlowBars, LaneFlow, Prints
 
 START_US = 1_766_068_200_000_000  # a whole minute
 

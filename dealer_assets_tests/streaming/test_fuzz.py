@@ -15,11 +15,11 @@ from dealer_assets.providers.simulator.provider import SimulatorProvider
 from dealer_assets.underlyings import underlying
 from dealer_assets_tests.exchange import polygon_ws_events as venue
 from dealer_assets_tests.streaming.polygon_frames import quote, trade, value
-from streaming.events import TYPES, Frame
-from streaming.feeds import polygon_exact as exact
-from streaming.feeds.deribit_decode import DeribitDecoder
-from streaming.feeds.polygon_decode import PolygonDecoder
-from streaming.listing import Listing
+from streaming.core.events import TYPES, Frame
+from streaming.core.listing import Listing
+from streaming.feeds.deribit.decode import DeribitDecoder
+from streaming.feeds.polygon.decode import PolygonDecoder
+from streaming.feeds.polygon import exact
 
 DAY = date(2026, 9, 15)
 PER_SEED = 100

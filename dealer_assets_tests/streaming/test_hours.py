@@ -6,8 +6,8 @@ import pytest
 
 from dealer_assets.domain.sessions import quotes_end
 from dealer_assets.settings import Settings
+from streaming.desk.sourcing import delay_of
 from streaming.hours import LATE, span_at, span_of
-from streaming.sourcing import delay_of
 
 DELAY = timedelta(minutes=15)
 

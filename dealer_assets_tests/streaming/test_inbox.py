@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from streaming.control import CONFLATE, CONTROL
-from streaming.events import Frame
-from streaming.inbox import Inbox
+from streaming.core.events import Frame
+from streaming.desk.control import CONFLATE, CONTROL
+from streaming.desk.inbox import Inbox
 
 KB = 1024
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from streaming.events import QUOTE, SPOT, Events, no_events
+from streaming.core.events import QUOTE, SPOT, Events, no_events
 from streaming.feeds.index_check import SOURCES, CheckOptions, IndexCheck, SpotSieve
 
 S = 1_000_000

@@ -19,9 +19,9 @@ import streaming
 from dealer_assets.errors import LakeError, LakeUnavailableError
 from dealer_assets.tables import FEED_GAPS, LIVE_TRADES
 from dealer_assets_tests.streaming.made_rows import DAY, OPEN_US, made_rows
-from streaming.journal import Journal
-from streaming.journal_file import MAGIC, JournalError, Lane, journal_files, scan
-from streaming.locking import AlreadyHeldError
+from streaming.keeping.journal import Journal
+from streaming.keeping.journal_file import MAGIC, JournalError, Lane, journal_files, scan
+from streaming.keeping.locking import AlreadyHeldError
 
 TRADES: Lane = (LIVE_TRADES.name, "SPX")
 GAPS: Lane = (FEED_GAPS.name, "SPX")
@@ -237,7 +237,7 @@ class TestOneProcess:
     def test_killed_holder_does_not_block_the_next(self, tmp_path: Path) -> None:
         script = (
             "import os, signal, sys\nfrom pathlib import Path\n"
-            "from streaming.locking import FileLock\n"
+            "from streaming.keeping.locking import FileLock\n"
             f"FileLock(Path(sys.argv[1]) / 'us-{DAY}.lock')\n"
             "os.kill(os.getpid(), signal.SIGKILL)"
         )

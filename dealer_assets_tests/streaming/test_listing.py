@@ -13,7 +13,7 @@ from dealer_assets.errors import BadInputError
 from dealer_assets.tables.base import SETTLEMENTS
 from dealer_assets.underlyings import underlying
 from dealer_assets_tests.streaming.tape import CALL, PUT, SESSION, TODAY, listing
-from streaming.listing import Listing
+from streaming.core.listing import Listing
 
 AT = datetime(2025, 12, 15, 14, 30, tzinfo=UTC)
 SPX, SPY, BTC = (underlying(name) for name in ("SPX", "SPY", "BTC"))

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from dealer_assets_tests.streaming.small_market import random_events, same_events, start
-from streaming.events import SPOT, Decoded, Frame, concatenated, no_events
+from streaming.core.events import SPOT, Decoded, Frame, concatenated, no_events
+from streaming.core.listing import Listing
 from streaming.feeds.packed import PackedDecoder, pack
-from streaming.listing import Listing
 
 LANES = ["SPX", "SPY"]
 

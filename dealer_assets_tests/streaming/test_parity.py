@@ -26,7 +26,7 @@ from dealer_assets_tests.streaming.engine_tape import (
     us,
     whole,
 )
-from streaming.view import LaneView
+from streaming.core.view import LaneView
 
 SYMBOLS = ("SPX", "SPY", "BTC")
 MINUTES = (1, 4, 9)

@@ -12,19 +12,19 @@ import pytest
 
 from dealer_assets.lake.storage import Lake, open_lake
 from dealer_assets_tests.streaming.small_market import OPEN_US, start, tape
-from streaming import control
-from streaming.conflation import conflated
-from streaming.events import QUOTE, SPOT, TRADE, Events, Frame, no_events
+from streaming.core.events import QUOTE, SPOT, TRADE, Events, Frame, no_events
+from streaming.core.listing import Listing
+from streaming.desk import control
+from streaming.desk.conflation import conflated
+from streaming.desk.inbox import Inbox
+from streaming.desk.pipeline import Desk
 from streaming.feeds.base import Gap
 from streaming.feeds.packed import PackedDecoder, pack
-from streaming.feeds.recorded import RecordedFeed
 from streaming.feeds.simulator import SLOT_US
-from streaming.heartbeat import GapNote
-from streaming.inbox import Inbox
-from streaming.listing import Listing
-from streaming.pipeline import Desk
-from streaming.recording import Recorder, Recording
-from streaming.sink import Sink
+from streaming.keeping.heartbeat import GapNote
+from streaming.keeping.sink import Sink
+from streaming.recordings.recorded import RecordedFeed
+from streaming.recordings.recording import Recorder, Recording
 from streaming.start import Start
 
 SECOND = 1_000_000

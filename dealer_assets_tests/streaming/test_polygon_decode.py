@@ -22,8 +22,8 @@ from dealer_assets_tests.streaming.polygon_frames import (
     trade,
     value,
 )
-from streaming.events import FIRST_CONDITION, OTHER_CONDITION, TRADE, Decoded, Frame
-from streaming.feeds.polygon_decode import PolygonDecoder
+from streaming.core.events import FIRST_CONDITION, OTHER_CONDITION, TRADE, Decoded, Frame
+from streaming.feeds.polygon.decode import PolygonDecoder
 
 LISTING = listing()
 DECODER = PolygonDecoder(LISTING)

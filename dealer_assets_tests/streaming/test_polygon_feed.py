@@ -30,11 +30,11 @@ from dealer_assets_tests.streaming.polygon_market import (
     listing,
     run,
 )
-from streaming.events import Frame
+from streaming.core.events import Frame
+from streaming.core.listing import Listing
 from streaming.feeds.base import FeedRefusedError
-from streaming.feeds.polygon import market_hours
+from streaming.feeds.polygon.feed import market_hours
 from streaming.feeds.rotation import Rotation
-from streaming.listing import Listing
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from streaming.feeds.polygon_session import PolygonSession, SessionTimes, read
+from streaming.feeds.polygon.session import PolygonSession, SessionTimes, read
 
 
 class Venue:

@@ -10,10 +10,10 @@ import pytest
 
 from dealer_assets.errors import BadInputError
 from dealer_assets_tests.streaming.small_market import DAY, OPEN_US, start
-from streaming.events import Frame
-from streaming.feeds.recorded import RecordedFeed
-from streaming.frames_file import FramesFile, FramesWriter
-from streaming.recording import Recorder, Recording, recordings_in
+from streaming.core.events import Frame
+from streaming.recordings.frames_file import FramesFile, FramesWriter
+from streaming.recordings.recorded import RecordedFeed
+from streaming.recordings.recording import Recorder, Recording, recordings_in
 
 SECOND = 1_000_000
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from dealer_assets.errors import BadInputError
-from streaming.report import Reporter
+from streaming.process.report import Reporter
 
 DAY = date(2026, 11, 20)
 KNOWN = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
@@ -74,7 +74,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @pytest.fixture(autouse=True)
 def fast_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streaming.report._TICK_SECONDS", 0.005)
+    monkeypatch.setattr("streaming.process.report._TICK_SECONDS", 0.005)
 
 
 def running(body: Callable[[Reporter, Server, Clock], Any], **options: Any) -> Server:

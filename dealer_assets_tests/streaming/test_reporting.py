@@ -14,15 +14,15 @@ from typing import Any, cast
 import httpx
 import pytest
 
-import streaming.reporting
+import streaming.process.reporting
 from dealer_assets import tables
 from dealer_assets.lake.storage import Lake
 from dealer_assets.settings import settings
 from dealer_assets.sources import lake_of
 from dealer_assets_tests.live_rows import DAY, row, stream
-from streaming.report import Reporter
-from streaming.reporting import report
-from streaming.runtime import Runtime
+from streaming.process.report import Reporter
+from streaming.process.reporting import report
+from streaming.process.runtime import Runtime
 
 NEXT = DAY + timedelta(days=1)
 
@@ -70,9 +70,9 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Told:
     def reporter(url: str) -> Reporter:
         return Reporter(url, every_seconds=0.0, transport=httpx.MockTransport(server))
 
-    monkeypatch.setattr(streaming.reporting, "Reporter", reporter)
-    monkeypatch.setattr(streaming.reporting, "LOOK_SECONDS", 0.02)
-    monkeypatch.setattr("streaming.report._TICK_SECONDS", 0.005)
+    monkeypatch.setattr(streaming.process.reporting, "Reporter", reporter)
+    monkeypatch.setattr(streaming.process.reporting, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr("streaming.process.report._TICK_SECONDS", 0.005)
     return server
 
 
@@ -144,7 +144,7 @@ def test_the_end_of_the_process_tells_what_was_written_since_the_last_look(
     async def body(process: Process) -> None:
         part(lake, DAY, first=0)
         await until(lambda: len(told.rows) == 1)
-        monkeypatch.setattr(streaming.reporting, "LOOK_SECONDS", 60.0)
+        monkeypatch.setattr(streaming.process.reporting, "LOOK_SECONDS", 60.0)
         await asyncio.sleep(0.1)
         part(lake, DAY, first=10)
 
@@ -155,7 +155,7 @@ def test_the_end_of_the_process_tells_what_was_written_since_the_last_look(
 def test_a_web_server_that_hangs_holds_the_end_up_no_longer_than_allowed(
     lake: Lake, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streaming.reporting, "LAST_SECONDS", 0.1)
+    monkeypatch.setattr(streaming.process.reporting, "LAST_SECONDS", 0.1)
     told.hangs = True
     cancelled: list[float] = []
 

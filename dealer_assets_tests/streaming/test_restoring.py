@@ -23,8 +23,8 @@ from dealer_assets_tests.streaming.tape import (
     tape,
     trade,
 )
-from streaming.book import Book, BookOptions, Trades
-from streaming.trade_rows import trade_columns
+from streaming.core.book import Book, BookOptions, Trades
+from streaming.core.trade_rows import trade_columns
 
 SPY_CALL = "SPY251219C00600000"
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings, strategies as st
 from dealer_assets.domain.columns import Ints
 from dealer_assets.providers.simulator.provider import SimulatorProvider
 from dealer_assets.underlyings import underlying
+from streaming.core.listing import Listing
 from streaming.feeds.rotation import Rotation
-from streaming.listing import Listing
 
 DAY = date(2026, 9, 15)
 NOON_US = int(datetime(2026, 9, 15, 16, tzinfo=UTC).timestamp()) * 1_000_000

@@ -16,9 +16,9 @@ from dealer_assets.lake.storage import Lake
 from dealer_assets.tables import FEED_GAPS, LIVE_FLOW, LIVE_TRADES
 from dealer_assets_tests.streaming.made_rows import OPEN_US, made_rows
 from dealer_assets_tests.streaming.sink_desk import LANE, Desk, first_rows, until
-from streaming import part_writer
-from streaming.locking import AlreadyHeldError
-from streaming.sink import SequenceBrokenError, SinkStalledError
+from streaming.keeping import part_writer
+from streaming.keeping.locking import AlreadyHeldError
+from streaming.keeping.sink import SequenceBrokenError, SinkStalledError
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND

@@ -20,9 +20,9 @@ from dealer_assets.lake.storage import open_lake
 from dealer_assets.tables import LIVE_TRADES, STREAM_HEARTBEATS
 from dealer_assets_tests.streaming.made_rows import DAY, OPEN_US
 from dealer_assets_tests.streaming.sink_desk import LANE, Desk, first_rows, until
-from streaming.journal_file import journal_files
-from streaming.numbering import Sequences
-from streaming.sink import Sink
+from streaming.core.numbering import Sequences
+from streaming.keeping.journal_file import journal_files
+from streaming.keeping.sink import Sink
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -193,7 +193,7 @@ from pathlib import Path
 from dealer_assets.lake.storage import open_lake
 from dealer_assets.tables import LIVE_TRADES
 from dealer_assets_tests.streaming.made_rows import DAY, OPEN_US, made_rows
-from streaming.sink import Sink
+from streaming.keeping.sink import Sink
 
 def append_for_ever(folder):
     sink = Sink(open_lake(str(folder / "lake")), folder / "stream", stream="us",

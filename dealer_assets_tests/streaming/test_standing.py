@@ -10,7 +10,7 @@ from typing import Any
 
 from dealer_assets.underlyings import underlying
 from dealer_assets_tests.streaming.test_api import a_view
-from streaming import standing
+from streaming.process import standing
 
 
 def runtime_of(desk: Any, **changes: Any) -> Any:

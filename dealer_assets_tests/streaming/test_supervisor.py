@@ -7,13 +7,13 @@ import signal
 import pytest
 
 from streaming.feeds.base import FeedRefusedError
-from streaming.supervisor import (
+from streaming.keeping.sink_state import ExhaustedError
+from streaming.process.supervisor import (
     CRASHED,
     ENDED,
     FORCED,
     FULL,
     REFUSED,
-    ExhaustedError,
     Part,
     Patience,
     Supervisor,

@@ -27,7 +27,7 @@ from streaming.api.hub import Hub
 from streaming.api.metrics import HealthCollector
 from streaming.api.page import page_of
 from streaming.api.stream import Pace, serve_stream
-from streaming.view import LaneView
+from streaming.core.view import LaneView
 
 Answer = TypeVar("Answer")
 

@@ -21,7 +21,7 @@ from dealer_assets.domain.flow.bars import MEASURES
 from dealer_assets.domain.flow.totals import DELTA, GAMMA, PICKED
 from dealer_assets.errors import NoDataError
 from dealer_assets.tables.live import LIVE_MODELS, SIZE_BUCKETS, TENORS
-from streaming.view import ContractView, LaneView, ModelTotals, Pricing
+from streaming.core.view import ContractView, LaneView, ModelTotals, Pricing
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = 1e6

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from dealer_assets.errors import NoDataError, UnknownUnderlyingError
-from streaming.view import LaneView
+from streaming.core.view import LaneView
 
 Health = Mapping[str, Any]
 

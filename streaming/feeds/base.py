@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from dealer_assets.errors import DealerError
-from streaming.events import Decoded, Frame
+from streaming.core.events import Decoded, Frame
 
 Phase = Literal["idle", "connecting", "authenticating", "live", "waiting", "stopped"]
 

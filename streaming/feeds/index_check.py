@@ -17,7 +17,7 @@ from statistics import median
 
 import numpy as np
 
-from streaming.events import SPOT, Decoded, Events, Frame
+from streaming.core.events import SPOT, Decoded, Events, Frame
 from streaming.feeds.base import Decoder
 
 SOURCES = ("price_index", "ticker_index", "trade_index", "perpetual", "future", "parity")

@@ -49,7 +49,7 @@ _DIGITS, _LENGTH = 18, 40
 _POWER = np.array([10.0**k for k in range(_DIGITS + 1)])
 
 _ROOM = Path(__file__).parent
-_SHARED = ("json_bytes.py", "polygon_names.py", "../events.py")
+_SHARED = ("json_bytes.py", "polygon/names.py", "../core/events.py")
 
 
 def _cache_folder() -> str:

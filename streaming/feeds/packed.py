@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dealer_assets.domain.columns import Ints
-from streaming.events import SPOT, TYPES, Decoded, Events, Frame, Reject, no_events
+from streaming.core.events import SPOT, TYPES, Decoded, Events, Frame, Reject, no_events
 
 if TYPE_CHECKING:
-    from streaming.listing import Listing
+    from streaming.core.listing import Listing
 
 _HEADER = struct.Struct("<4sIIII")
 _MAGIC = b"EVT1"

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 
 from streaming.clock import Clock
-from streaming.events import Frame
+from streaming.core.events import Frame
 from streaming.feeds.base import Deliver, Feed
 
 

@@ -19,7 +19,7 @@ from math import isfinite
 import numpy as np
 
 from dealer_assets.domain.columns import Bools, Floats, Ints
-from streaming.listing import Listing
+from streaming.core.listing import Listing
 
 _YEAR_US = 365.0 * 86_400e6
 _LEAST_YEARS = 3600e6 / _YEAR_US

@@ -31,7 +31,7 @@ from dealer_assets.providers.simulator.tape import contract_prints
 from dealer_assets.providers.simulator.tape_blocks import block_names
 from dealer_assets.underlyings import Underlying
 from streaming.clock import Clock, us_of
-from streaming.events import (
+from streaming.core.events import (
     BLOCK,
     COMBO,
     FIRST_CONDITION,

@@ -1,7 +1,7 @@
 """Prints of a gap, from the embedded market.
 
 Belongs here: what the simulated venue still tells. Does not belong here: the comparison with the
-log (`streaming.backfill`).
+log (`streaming.feeds.backfill`).
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import numpy as np
 
 from dealer_assets.errors import DealerError
 from dealer_assets.providers.simulator.provider import SimulatorProvider
-from streaming.backfill import Filled, lacking, nothing_filled
-from streaming.book import Book
-from streaming.events import Events, concatenated
+from streaming.core.book import Book
+from streaming.core.events import Events, concatenated
+from streaming.core.listing import Listing
+from streaming.feeds.backfill import Filled, lacking, nothing_filled
 from streaming.feeds.base import Gap
 from streaming.feeds.simulator import prints_between
-from streaming.listing import Listing
 
 
 class SimulatorFiller:

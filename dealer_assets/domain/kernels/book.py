@@ -29,7 +29,7 @@ Records = Any
 """Arrays of the layouts in `domain.flow.records`; numpy's types cannot name their fields."""
 
 QUOTE, TRADE, SPOT, MARK, OPEN_INTEREST = range(5)
-"""Kinds of event, of `streaming.events`. A test compares all codes here with their origin."""
+"""Kinds of event, of `streaming.core.events`. A test compares all codes here with their origin."""
 
 BID, ASK, BID_SIZE, ASK_SIZE, MARK_PRICE, MARK_VOL, INTEREST, VOL = range(8)
 LAST_PRICE, VOLUME, CUSTOMER = range(8, 11)
@@ -59,7 +59,7 @@ take back nothing."""
 
 
 class Events(NamedTuple):
-    """Arrays of `streaming.events.Events`, in its order; shape (e,)."""
+    """Arrays of `streaming.core.events.Events`, in its order; shape (e,)."""
 
     kind: Codes
     contract: Int32s
