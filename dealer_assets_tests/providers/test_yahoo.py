@@ -3,7 +3,6 @@
 import copy
 import gzip
 import json
-import time
 from contextlib import suppress
 from datetime import UTC, date, datetime
 
@@ -14,8 +13,6 @@ from hypothesis import given, settings, strategies as st
 from dealer_assets.errors import BadInputError
 from dealer_assets.providers import yahoo
 from dealer_assets.providers.assembly import assemble
-
-SECONDS_FOR_TWELVE_EXPIRIES = 0.3
 
 
 def quote(symbol="SPY260717C00750000", **changes):
@@ -331,14 +328,6 @@ def test_recorded_quotes_assemble_to_the_session_they_show(shared_data, stem):
     assert snapshot.rejected.column("reason").to_pylist() == ["crossed_quote"] * crossed
     codes = {finding.code for finding in snapshot.findings}
     assert ({"zero_bids", "wiped_open_interest"} <= codes) == (stem in WIPED)
-
-
-def test_recorded_index_file_parses_fast(shared_data):
-    path = shared_data / "yahoo_cboe_json" / "SPX_2026-07-12T043447.json.gz"
-    payload = gzip.decompress(path.read_bytes())
-    started = time.perf_counter()
-    yahoo.parse(payload, name=path.name, sha256="")
-    assert time.perf_counter() - started < SECONDS_FOR_TWELVE_EXPIRIES
 
 
 def test_recorded_snapshot_parses_with_every_contract(shared_data):

@@ -18,8 +18,8 @@ from dealer_assets_tests.streaming.polygon_frames import quote, trade, value
 from streaming.core.events import TYPES, Frame
 from streaming.core.listing import Listing
 from streaming.feeds.deribit.decode import DeribitDecoder
-from streaming.feeds.polygon.decode import PolygonDecoder
 from streaming.feeds.polygon import exact
+from streaming.feeds.polygon.decode import PolygonDecoder
 
 DAY = date(2026, 9, 15)
 PER_SEED = 100
