@@ -106,6 +106,7 @@ def soak(
             main=size * repeats,
             density=market.density,
             sample_seconds=1.0,
+            at_most_seconds=60.0 * minutes + 300.0,
         )
         with desk_process(wishes) as desk:
             desk.ready()
