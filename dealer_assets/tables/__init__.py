@@ -36,6 +36,12 @@ from dealer_assets.tables.chains import (
     CHAIN_SOURCES as CHAIN_SOURCES,
     REJECTED_ROWS as REJECTED_ROWS,
 )
+from dealer_assets.tables.dealers import (
+    DEALER_POSITIONS as DEALER_POSITIONS,
+    FLOW_SOURCES as FLOW_SOURCES,
+    OPEN_INTEREST_STATES as OPEN_INTEREST_STATES,
+    SIGNED_FLOW as SIGNED_FLOW,
+)
 from dealer_assets.tables.events import (
     FEED_COVERAGE as FEED_COVERAGE,
     INDEX_VALUES as INDEX_VALUES,
@@ -108,6 +114,8 @@ TABLES: tuple[Table, ...] = (
     BLOCK_TRADES,
     TREASURY_CURVE,
     REFERENCE_RATES,
+    SIGNED_FLOW,
+    DEALER_POSITIONS,
     FORWARDS,
     CONTRACT_GREEKS,
     VOL_SURFACE,

@@ -129,7 +129,16 @@ BAND_AXES = (
     "unquoted",
     "published",
 )
-MODELS = ("naive",)
+MODELS = (
+    "naive",
+    "inverted",
+    "long_gamma",
+    "short_gamma",
+    "taker_flow",
+    "open_close",
+    "reconciled",
+)
+"""Dealer position models; `domain/positions/models.py` says what each assumes."""
 
 ID = (
     Column("underlying", pa.string(), "-", "Registry symbol of the underlying."),

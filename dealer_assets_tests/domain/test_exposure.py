@@ -11,8 +11,8 @@ from dealer_assets.domain.exposure.aggregate import (
     exposure_rows,
     open_book,
 )
-from dealer_assets.domain.exposure.positioning import naive, position_model
 from dealer_assets.domain.exposure.snapshot import exposures_of
+from dealer_assets.domain.positions.models import Holdings, naive, position_model
 from dealer_assets.errors import BadInputError
 from dealer_assets_tests.domain.synthetic import book_of, position, priced
 
@@ -134,13 +134,13 @@ def test_sum_over_strikes_is_the_total():
 
 def test_naive_dealers_are_long_calls_and_short_puts():
     is_call = np.array([True, False, True, False])
-    found = naive(is_call, np.array([5.0, 5.0, np.nan, np.nan]))
+    found = naive(Holdings(is_call, np.array([5.0, 5.0, np.nan, np.nan]))).contracts
     np.testing.assert_array_equal(found, [5.0, -5.0, np.nan, np.nan])
 
 
 def test_unknown_position_model_is_refused_with_the_known_ones():
     assert position_model("naive") is naive
-    with pytest.raises(BadInputError, match="expected one of \\['naive'\\]"):
+    with pytest.raises(BadInputError, match="expected one of .*'naive'.*'reconciled'"):
         open_book(priced(HAND_BOOK), "guess")
 
 

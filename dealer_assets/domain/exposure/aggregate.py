@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from dealer_assets import tables
 from dealer_assets.domain.columns import floats
 from dealer_assets.domain.conventions import DTE_BUCKETS, PER_PCT
-from dealer_assets.domain.exposure.positioning import position_model
+from dealer_assets.domain.positions.models import Holdings, position_model
 from dealer_assets.domain.pricing.black import Greeks
 from dealer_assets.domain.pricing.terms import terms_of
 
@@ -117,8 +117,8 @@ def open_book(priced: pa.Table, model: str) -> Book:
         When the model is unknown.
     """
     is_call = np.array(pc.equal(priced["right"], "call").to_numpy())
-    position = position_model(model)(is_call, floats(priced, "open_interest_contracts"))
-    return book_of(priced, position, model=model)
+    held = Holdings(is_call, floats(priced, "open_interest_contracts"))
+    return book_of(priced, position_model(model)(held).contracts, model=model)
 
 
 def book_of(priced: pa.Table, position: Floats, *, model: str) -> Book:

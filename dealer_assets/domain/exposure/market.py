@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from dealer_assets.domain.columns import equals, expired, floats, integers
 from dealer_assets.domain.exposure.aggregate import Book
-from dealer_assets.domain.exposure.positioning import position_model
+from dealer_assets.domain.positions.models import Holdings, position_model
 from dealer_assets.domain.pricing.implied_vol import implied_vol
 from dealer_assets.errors import BadInputError
 from dealer_assets.underlyings import underlying
@@ -136,7 +136,7 @@ def market_of(book: Book, chain: pa.Table, priced: pa.Table) -> Market:
     is_call, strike = equals(priced, "right", "call"), floats(priced, "strike")
     open_interest = floats(priced, "open_interest_contracts")
     vendor = floats(live, "vendor_implied_vol")
-    position = np.nan_to_num(position_model(book.model)(is_call, open_interest))
+    position = np.nan_to_num(position_model(book.model)(Holdings(is_call, open_interest)).contracts)
     # conventions and draws re-price with Black's gamma; the ratio makes it the contract's own
     position[np.isfinite(floats(priced, "implied_vol")) & (open_interest > 0.0)] *= book.gamma_ratio
     first, slice_id = _slices(priced)
