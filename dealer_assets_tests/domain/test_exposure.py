@@ -140,7 +140,7 @@ def test_naive_dealers_are_long_calls_and_short_puts():
 
 def test_unknown_position_model_is_refused_with_the_known_ones():
     assert position_model("naive") is naive
-    with pytest.raises(BadInputError, match="expected one of .*'naive'.*'reconciled'"):
+    with pytest.raises(BadInputError, match=r"expected one of .*'naive'.*'reconciled'"):
         open_book(priced(HAND_BOOK), "guess")
 
 
