@@ -60,7 +60,7 @@ class Nowhere(Sink):
     def __init__(self) -> None:
         """Open nothing."""
 
-    def append(self, table: Table, underlying: str, rows: pa.Table) -> None:
+    def append(self, *rows: tuple[Table, str, pa.Table]) -> None:
         """Take rows."""
 
     def advance(self, now_us: int) -> None:
@@ -70,16 +70,17 @@ class Nowhere(Sink):
 class ToldSink(Sink):
     """A sink that says what it has acknowledged."""
 
-    def append(self, table: Table, underlying: str, rows: pa.Table) -> None:
+    def append(self, *rows: tuple[Table, str, pa.Table]) -> None:
         """Take rows, then say how many there are."""
-        super().append(table, underlying, rows)
-        told = {"table": table.name, "rows": self.acknowledged[table.name, underlying]}
-        if table is FEED_GAPS:
-            told["gaps"] = [
-                [f"{r['event_at']} {r['until']} {r['channel']}", r["status"]]
-                for r in rows.to_pylist()
-            ]
-        say(**told)
+        super().append(*rows)
+        for table, symbol, some in rows:
+            told = {"table": table.name, "rows": self.acknowledged[table.name, symbol]}
+            if table is FEED_GAPS:
+                told["gaps"] = [
+                    [f"{r['event_at']} {r['until']} {r['channel']}", r["status"]]
+                    for r in some.to_pylist()
+                ]
+            say(**told)
 
 
 def warm(symbol: str) -> None:

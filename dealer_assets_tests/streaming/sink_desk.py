@@ -40,7 +40,7 @@ class Desk:
         state = self.sink.state
         first = self.sink.acknowledged[table.name, underlying] + state.unacknowledged_rows
         rows = made_rows(table, first=first, known_us=known_us, underlying=underlying)
-        self.sink.append(table, underlying, rows)
+        self.sink.append((table, underlying, rows))
         return rows
 
     def killed(self, folder: Path, *, torn: bytes = b"") -> Desk:

@@ -47,7 +47,7 @@ def _written(folder: Path, appends: int = 3) -> Path:
     """A journal of so many appends of 2 rows, let go of."""
     journal = _journal(folder)
     for n in range(appends):
-        journal.append(TRADES, 2 * n, _batch(2 * n, 2))
+        journal.append([(TRADES, 2 * n, _batch(2 * n, 2))])
     journal.close({})
     (path,) = journal_files(folder, "us")
     return path
@@ -72,7 +72,7 @@ class TestWhatStandsInIt:
         _written(tmp_path)
         journal = _journal(tmp_path, segment_bytes=1)
         for first in (6, 8):
-            journal.append(TRADES, first, _batch(first, 2))
+            journal.append([(TRADES, first, _batch(first, 2))])
         found = journal.read(TRADES, 3, 9)
         assert found["stream_sequence"].to_pylist() == [3, 4, 5, 6, 7, 8]
         assert len(journal_files(tmp_path, "us")) == 3
@@ -88,7 +88,7 @@ class TestWhatStandsInIt:
     def test_slice_of_a_large_batch_costs_its_own_rows_only(self, tmp_path: Path) -> None:
         journal = _journal(tmp_path)
         large = _batch(0, 5000)
-        assert journal.append(TRADES, 10, large.slice(10, 1)) < 8000
+        assert journal.append([(TRADES, 10, large.slice(10, 1))]) < 8000
         assert journal.read(TRADES, 10, 11).equals(pa.Table.from_batches([large.slice(10, 1)]))
         journal.close({})
 
@@ -96,7 +96,7 @@ class TestWhatStandsInIt:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         journal = _journal(tmp_path)
-        journal.append(TRADES, 0, _batch(0))
+        journal.append([(TRADES, 0, _batch(0))])
         calls: list[int] = []
         write = os.pwritev
 
@@ -105,18 +105,38 @@ class TestWhatStandsInIt:
             return write(fd, pieces, offset)
 
         monkeypatch.setattr(os, "pwritev", counting)
-        journal.append(TRADES, 1, _batch(1))
+        journal.append([(TRADES, 1, _batch(1))])
         assert len(calls) == 1
         journal.close({})
+
+    def test_append_of_several_tables_is_found_whole_or_not_at_all(self, tmp_path: Path) -> None:
+        gaps = made_rows(FEED_GAPS, first=0, known_us=[OPEN_US]).to_batches()[0]
+        journal = _journal(tmp_path / "whole")
+        journal.append([(TRADES, 0, _batch(0, 2))])
+        alone = journal_files(tmp_path / "whole", "us")[0].stat().st_size
+        journal.append([(TRADES, 2, _batch(2, 2)), (GAPS, 0, gaps)])
+        journal.close({})
+        (whole,) = journal_files(tmp_path / "whole", "us")
+        content = whole.read_bytes()
+        for cut in (*range(alone, len(content), 97), len(content) - 1, len(content)):
+            folder = tmp_path / str(cut)
+            folder.mkdir()
+            (folder / whole.name).write_bytes(content[:cut])
+            found = _journal(folder)
+            (segment,) = found.found
+            is_whole = cut == len(content)
+            assert segment.ends == ({TRADES: 4, GAPS: 1} if is_whole else {TRADES: 2})
+            assert segment.torn_bytes == (0 if is_whole else cut - alone)
+            found.close({})
 
 
 class TestRemoval:
     def test_files_go_when_every_row_of_every_lane_is_stored(self, tmp_path: Path) -> None:
         journal = _journal(tmp_path, segment_bytes=1)
         gaps = made_rows(FEED_GAPS, first=0, known_us=[OPEN_US]).to_batches()[0]
-        journal.append(TRADES, 0, _batch(0, 2))
-        journal.append(GAPS, 0, gaps)
-        journal.append(TRADES, 2, _batch(2, 2))
+        journal.append([(TRADES, 0, _batch(0, 2))])
+        journal.append([(GAPS, 0, gaps)])
+        journal.append([(TRADES, 2, _batch(2, 2))])
         journal.drop({TRADES: 2})
         assert [path.name[-14:] for path in journal_files(tmp_path, "us")] == [
             "000001.journal",
@@ -130,7 +150,7 @@ class TestRemoval:
 
     def test_file_under_way_stays_until_it_is_closed(self, tmp_path: Path) -> None:
         journal = _journal(tmp_path)
-        journal.append(TRADES, 0, _batch(0, 2))
+        journal.append([(TRADES, 0, _batch(0, 2))])
         journal.drop({TRADES: 2})
         assert len(journal_files(tmp_path, "us")) == 1
         journal.sync()
@@ -153,7 +173,7 @@ class TestAfterAKill:
         path.write_bytes(path.read_bytes()[:-5])
         before = path.read_bytes()
         journal = _journal(tmp_path)
-        journal.append(TRADES, 4, _batch(4, 2))
+        journal.append([(TRADES, 4, _batch(4, 2))])
         assert journal.read(TRADES, 0, 6).num_rows == 6
         assert path.read_bytes() == before
         journal.close({})
@@ -218,7 +238,7 @@ class TestOtherFiles:
         path = _written(tmp_path)
         other = _journal(tmp_path, day=date(2026, 11, 23))
         assert other.found == []
-        other.append(TRADES, 0, _batch(0))
+        other.append([(TRADES, 0, _batch(0))])
         assert other.close({TRADES: 1}) is True
         assert journal_files(tmp_path, "us") == [path]
         assert journal_files(tmp_path, "crypto") == []
@@ -259,7 +279,7 @@ class TestFullDisk:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         journal = _journal(tmp_path)
-        journal.append(TRADES, 0, _batch(0, 2))
+        journal.append([(TRADES, 0, _batch(0, 2))])
         write = os.pwritev
 
         def half(fd: int, pieces: tuple[bytes, ...], offset: int) -> int:
@@ -268,11 +288,11 @@ class TestFullDisk:
 
         monkeypatch.setattr(os, "pwritev", half)
         with pytest.raises(OSError, match="it took"):
-            journal.append(TRADES, 2, _batch(2, 2))
+            journal.append([(TRADES, 2, _batch(2, 2))])
         monkeypatch.setattr(os, "pwritev", write)
         (path,) = journal_files(tmp_path, "us")
         assert scan(path).torn_bytes == 0
-        journal.append(TRADES, 2, _batch(2, 2))
+        journal.append([(TRADES, 2, _batch(2, 2))])
         assert [record.first for record in scan(path).records] == [0, 2]
         journal.close({})
 
@@ -288,8 +308,8 @@ class TestFullDisk:
             patch.setattr(os, "pwritev", refuse)
             for _ in range(3):
                 with pytest.raises(OSError, match="No space"):
-                    journal.append(TRADES, 0, _batch(0))
+                    journal.append([(TRADES, 0, _batch(0))])
         assert journal_files(tmp_path, "us") == []
-        journal.append(TRADES, 0, _batch(0))
+        journal.append([(TRADES, 0, _batch(0))])
         assert [path.name for path in journal_files(tmp_path, "us")] == [f"us-{DAY}-000000.journal"]
         journal.close({})

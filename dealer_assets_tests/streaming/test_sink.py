@@ -109,7 +109,7 @@ class TestRefusals:
         desk.append(OPEN_US, OPEN_US, OPEN_US)
         rows = made_rows(LIVE_TRADES, first=first, known_us=[OPEN_US])
         with pytest.raises(SequenceBrokenError, match="without holes from 3"):
-            desk.sink.append(LIVE_TRADES, "SPX", rows)
+            desk.sink.append((LIVE_TRADES, "SPX", rows))
         desk.append(OPEN_US)
         desk.sink.close()
         assert desk.numbers() == [0, 1, 2, 3]
@@ -120,7 +120,7 @@ class TestRefusals:
         desk = Desk(tmp_path, opened)
         rows = made_rows(LIVE_TRADES, first=0, known_us=[OPEN_US]).drop_columns(["spot"])
         with pytest.raises(SchemaError, match=r"missing \['spot'\]"):
-            desk.sink.append(LIVE_TRADES, "SPX", rows)
+            desk.sink.append((LIVE_TRADES, "SPX", rows))
         assert desk.sink.acknowledged[LANE] == 0
 
     def test_unknown_underlying_and_closed_sink_are_refused(
@@ -129,14 +129,14 @@ class TestRefusals:
         desk = Desk(tmp_path, opened)
         rows = made_rows(LIVE_TRADES, first=0, known_us=[OPEN_US])
         with pytest.raises(SequenceBrokenError, match=r"\['SPX', 'SPY'\]"):
-            desk.sink.append(LIVE_TRADES, "BTC", rows)
+            desk.sink.append((LIVE_TRADES, "BTC", rows))
         desk.sink.close()
         with pytest.raises(SequenceBrokenError, match="an open sink"):
-            desk.sink.append(LIVE_TRADES, "SPX", rows)
+            desk.sink.append((LIVE_TRADES, "SPX", rows))
 
     def test_no_rows_are_taken_silently(self, tmp_path: Path, opened: ExitStack) -> None:
         desk = Desk(tmp_path, opened)
-        desk.sink.append(LIVE_TRADES, "SPX", LIVE_TRADES.schema.empty_table())
+        desk.sink.append((LIVE_TRADES, "SPX", LIVE_TRADES.schema.empty_table()))
         assert desk.sink.close() is True
         assert desk.journal() == []
 
@@ -152,7 +152,7 @@ class TestRefusals:
         rows = made_rows(LIVE_FLOW, first=0, known_us=[OPEN_US])
         place = rows.schema.get_field_index("right")
         bad = rows.set_column(place, rows.schema.field(place), pa.array(["straddle"]))
-        desk.sink.append(LIVE_FLOW, "SPX", bad)
+        desk.sink.append((LIVE_FLOW, "SPX", bad))
         desk.append(OPEN_US)
         until(lambda: desk.sink.state.status == "waiting")
         until(lambda: desk.numbers() == [0])
@@ -198,9 +198,9 @@ class TestFullDisk:
             desk.append(*[OPEN_US] * 1_500)
             rows = made_rows(LIVE_TRADES, first=1_500, known_us=[OPEN_US] * 1_500)
             with pytest.raises(SinkStalledError, match="1 MB of rows wait in memory already"):
-                desk.sink.append(LIVE_TRADES, "SPX", rows)
+                desk.sink.append((LIVE_TRADES, "SPX", rows))
             assert desk.sink.state.unacknowledged_rows == 1_500
-        desk.sink.append(LIVE_TRADES, "SPX", rows)
+        desk.sink.append((LIVE_TRADES, "SPX", rows))
         assert desk.sink.close()
         assert desk.numbers() == list(range(3_000))
 

@@ -201,7 +201,7 @@ def append_for_ever(folder):
     first = sink.acknowledged[LIVE_TRADES.name, "SPX"]
     while True:
         rows = made_rows(LIVE_TRADES, first=first, known_us=[OPEN_US + 1000 * first] * 7)
-        sink.append(LIVE_TRADES, "SPX", rows)
+        sink.append((LIVE_TRADES, "SPX", rows))
         first += 7
         os.write(1, f"{first} ".encode())  # one write: a number is whole, or not there
 

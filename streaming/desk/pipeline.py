@@ -339,8 +339,7 @@ class Desk:
             self.sink.advance(self._second * _SECOND_US)
 
     def _append(self, rows: list[Rows]) -> None:
-        for table, underlying, some in rows:
-            self.sink.append(table, underlying, some)
+        self.sink.append(*rows)
 
     def _flush_rejects(self, known_us: int) -> None:
         rejects = self.rejects.take()

@@ -102,17 +102,13 @@ class Journal:
         self._is_dirty = self._is_new = False
         self._swapping = threading.Lock()
 
-    def append(self, lane: Lane, first: int, batch: pa.RecordBatch) -> int:
-        """Append one batch of rows; they are acknowledged when this returns.
+    def append(self, rows: Sequence[tuple[Lane, int, pa.RecordBatch]]) -> int:
+        """Append batches of rows; they are acknowledged, all of them, when this returns.
 
         Parameters
         ----------
-        lane : tuple of (str, str)
-            Table and underlying.
-        first : int
-            Number of its first row.
-        batch : pyarrow.RecordBatch
-            In the table's schema.
+        rows : sequence of (lane, int, pyarrow.RecordBatch)
+            Table and underlying, number of the first row, and rows in the table's schema.
 
         Returns
         -------
@@ -124,15 +120,21 @@ class Journal:
         OSError
             When the disk refuses; the journal ends then where it ended before.
         """
-        code = self._codes[lane]
-        head, body = encode_rows(code, first, batch)
         if self._open is None or self._offset >= self._segment_bytes:
             self._begin()
-        start = self._offset + len(head)
-        self._write(head, body)
         assert self._open is not None
-        self._open.add(Record(lane, first, batch.num_rows, start, body.size))
-        return len(head) + int(body.size)
+        pieces: list[bytes | pa.Buffer] = []
+        records = []
+        at = self._offset
+        for more, (lane, first, batch) in zip(range(len(rows) - 1, -1, -1), rows, strict=True):
+            head, body = encode_rows(self._codes[lane], first, batch, more=more)
+            pieces += (head, body)
+            records.append(Record(lane, first, batch.num_rows, at + len(head), body.size))
+            at += len(head) + int(body.size)
+        written = self._write(pieces)
+        for record in records:
+            self._open.add(record)
+        return written
 
     def read(self, lane: Lane, first: int, end: int) -> pa.Table:
         """Read rows again by their numbers.
@@ -239,18 +241,19 @@ class Journal:
             self._is_new = True
         self._number += 1
 
-    def _write(self, head: bytes, body: pa.Buffer) -> None:
+    def _write(self, pieces: Sequence[bytes | pa.Buffer]) -> int:
         try:
-            written = _write_all(self._fd, (head, body), self._offset)
+            written = _write_all(self._fd, pieces, self._offset)
         except OSError:
-            with suppress(OSError):  # the next record is written over it, wherever it ends
+            with suppress(OSError):  # the next append is written over it, wherever it ends
                 os.ftruncate(self._fd, self._offset)
             raise
         self._offset += written
         self._is_dirty = True
+        return written
 
 
-def _write_all(descriptor: int, pieces: tuple[bytes | pa.Buffer, ...], offset: int) -> int:
+def _write_all(descriptor: int, pieces: Sequence[bytes | pa.Buffer], offset: int) -> int:
     """Write at an offset in one call; a disk that takes a part of it only is full."""
     wanted = sum(len(memoryview(piece)) for piece in pieces)
     written = os.pwritev(descriptor, pieces, offset)

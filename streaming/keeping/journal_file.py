@@ -3,9 +3,11 @@
 Belongs here: the bytes, encoding and reading them. Does not belong here: writing them in order
 (`journal`).
 
-A file begins with a magic word, a version and a description (stream, sessions, lanes). Then follows
-one record an append: length, CRC-32, lane, row count, number of the first row, and the rows as an
-Arrow record batch. A killed process leaves at most one record half written, at the end.
+A file begins with a magic word, a version and a description (stream, sessions, lanes). Then follow
+records: length, CRC-32, lane, how many more records belong to the same append, row count, number of
+the first row, and the rows as an Arrow record batch. A killed process leaves at most one append
+half written, at the end; of it nothing counts, so that trades never stand without what was made of
+them.
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ VERSION = 1
 MAGIC = b"DEALERJ"
 _MARK = struct.Struct("<7sB")
 _TOLD = struct.Struct("<II")  # bytes of the description, CRC-32
-_HEAD = struct.Struct("<IIHxxIq")  # bytes of the batch, CRC-32, lane, rows, first row's number
-_CHECKED = struct.Struct("<HxxIq")
+_HEAD = struct.Struct("<IIHHIq")  # bytes of the batch, CRC-32, lane, more, rows, first row's number
+_CHECKED = struct.Struct("<HHIq")
 _NAME = re.compile(r"(?P<stream>[a-z][a-z0-9_]*)-(?P<day>\d{4}-\d{2}-\d{2})-(?P<n>\d{6})\.journal")
 
 Lane = tuple[str, str]
@@ -42,7 +44,7 @@ class JournalError(LakeError):
 
 @dataclass(frozen=True)
 class Record:
-    """Where the rows of one append lie.
+    """Where an append's rows of one lane lie.
 
     Parameters
     ----------
@@ -120,7 +122,9 @@ def encode_start(stream: str, sessions: Mapping[str, date], lanes: Sequence[Lane
     return _MARK.pack(MAGIC, VERSION) + _TOLD.pack(len(text), zlib.crc32(text)) + text
 
 
-def encode_rows(code: int, first: int, batch: pa.RecordBatch) -> tuple[bytes, pa.Buffer]:
+def encode_rows(
+    code: int, first: int, batch: pa.RecordBatch, *, more: int = 0
+) -> tuple[bytes, pa.Buffer]:
     """Return head and body of a record.
 
     Parameters
@@ -131,11 +135,13 @@ def encode_rows(code: int, first: int, batch: pa.RecordBatch) -> tuple[bytes, pa
         Number of the first row.
     batch : pyarrow.RecordBatch
         The rows.
+    more : int
+        Records of the same append that follow: all of them count, or none.
     """
     body = batch.serialize()
-    checked = _CHECKED.pack(code, batch.num_rows, first)
+    checked = _CHECKED.pack(code, more, batch.num_rows, first)
     crc = zlib.crc32(body, zlib.crc32(checked))
-    return _HEAD.pack(body.size, crc, code, batch.num_rows, first), body
+    return _HEAD.pack(body.size, crc, code, more, batch.num_rows, first), body
 
 
 def journal_files(folder: Path, stream: str, day: date | None = None) -> list[Path]:
@@ -169,24 +175,30 @@ def scan(path: Path) -> Segment:
     content = memoryview(path.read_bytes())
     sessions, lanes, offset = _describe(path, content)
     segment = Segment(path, sessions)
-    for record in _records(content, lanes, offset):
-        segment.add(record)
-        offset = record.offset + record.length
+    waiting: list[Record] = []
+    for record, more in _records(content, lanes, offset):
+        waiting.append(record)
+        if not more:  # the append is whole
+            for one in waiting:
+                segment.add(one)
+            waiting, offset = [], record.offset + record.length
     segment.torn_bytes = len(content) - offset
     if segment.torn_bytes:
-        _require_torn_tail(path, content, lanes, offset)
+        last = waiting[-1].offset + waiting[-1].length if waiting else offset
+        _require_torn_tail(path, content, lanes, last)
     return segment
 
 
-def _records(content: memoryview, lanes: list[Lane], offset: int) -> Iterator[Record]:
+def _records(content: memoryview, lanes: list[Lane], offset: int) -> Iterator[tuple[Record, int]]:
+    """Yield good records, each with how many more its append has."""
     while offset + _HEAD.size <= len(content):
-        length, crc, code, rows, first = _HEAD.unpack_from(content, offset)
+        length, crc, code, more, rows, first = _HEAD.unpack_from(content, offset)
         start = offset + _HEAD.size
         checked = content[offset + 8 : start]
         body = content[start : start + length]
         if len(body) < length or code >= len(lanes) or zlib.crc32(body, zlib.crc32(checked)) != crc:
             return
-        yield Record(lanes[code], first, rows, start, length)
+        yield Record(lanes[code], first, rows, start, length), more
         offset = start + length
 
 
@@ -195,7 +207,7 @@ def _require_torn_tail(path: Path, content: memoryview, lanes: list[Lane], offse
     if offset + _HEAD.size > len(content):
         return
     after = offset + _HEAD.size + _HEAD.unpack_from(content, offset)[0]
-    follower = next(_records(content, lanes, after), None)
+    follower, _ = next(_records(content, lanes, after), (None, 0))
     if follower is not None:
         raise JournalError(
             f"journal {path} is damaged at byte {offset}: expected a whole record, found one whose "

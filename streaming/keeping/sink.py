@@ -56,6 +56,10 @@ FORMER_SECONDS = 10.0
 """How long a start waits for the lake to take a former session's rows."""
 
 
+Group = list[tuple[Lane, int, pa.RecordBatch]]
+"""Rows of one append: table and underlying, number of the first row, rows."""
+
+
 class Sink:
     """Takes the rows of one stream and session; one process at a time.
 
@@ -124,7 +128,7 @@ class Sink:
         }
         self._restore(unstored)
         self._clock_period = 0
-        self._backlog: deque[tuple[Lane, pa.RecordBatch] | int] = deque()
+        self._backlog: deque[Group | int] = deque()
         self._backlog_bytes = 0
         self._journal_problem = ""
         self._is_closed = False
@@ -189,19 +193,17 @@ class Sink:
             if name == table.name
         }
 
-    def append(self, table: Table, underlying: str, rows: pa.Table) -> None:
+    def append(self, *rows: tuple[Table, str, pa.Table]) -> None:
         """Take rows: they stand in the journal when this returns, or wait in memory for it.
+
+        Rows of one call stand there together: after a kill all of them are found, or none.
 
         Parameters
         ----------
-        table : Table
-            One of `LIVE_TABLES`.
-        underlying : str
-            One of the sessions'.
-        rows : pyarrow.Table, shape (n,)
-            In the table's schema, ordered by `known_at` as far as they can be, numbered on from the
-            rows before. The dictionary's bounds and vocabularies are enforced when the part is
-            written.
+        *rows : tuple of (Table, str, pyarrow.Table)
+            One of `LIVE_TABLES`, one of the sessions' underlyings, and rows in the table's schema,
+            ordered by `known_at` as far as they can be, numbered on from the rows before. The
+            dictionary's bounds and vocabularies are enforced when the part is written.
 
         Raises
         ------
@@ -212,15 +214,21 @@ class Sink:
         SinkStalledError
             When the journal refuses and memory is full; none is taken, they can be offered again.
         """
-        lane = (table.name, underlying)
-        if not rows.num_rows:
+        reached = dict(self._next)
+        group: Group = []
+        for table, underlying, some in rows:
+            if some.num_rows:
+                lane = (table.name, underlying)
+                batch = self._batch(lane, some, reached.get(lane, 0))
+                group.append((lane, reached[lane], batch))
+                reached[lane] += batch.num_rows
+        if not group:
             return
-        batch = self._batch(lane, rows)
         if self._backlog:
             self._retry()
-        if self._backlog or not self._journaled(lane, batch):
-            self._postpone(lane, batch)
-        self._next[lane] += batch.num_rows
+        if self._backlog or not self._journaled(group):
+            self._postpone(group)
+        self._next = reached
 
     def advance(self, now_us: int) -> None:
         """End parts whose time is over.
@@ -287,7 +295,7 @@ class Sink:
             self._journal.close({})
             raise
 
-    def _batch(self, lane: Lane, rows: pa.Table) -> pa.RecordBatch:
+    def _batch(self, lane: Lane, rows: pa.Table, first: int) -> pa.RecordBatch:
         """Return the rows as one batch, or refuse them."""
         schema = self._schemas.get(lane)
         if schema is None or self._is_closed:
@@ -300,7 +308,6 @@ class Sink:
         batches = rows.to_batches()  # most often one; to combine costs more than all the rest
         batch = batches[0] if len(batches) == 1 else rows.combine_chunks().to_batches()[0]
         numbers = _int64(batch, "stream_sequence")
-        first = self._next[lane]
         follow_on = numbers[0] == first and np.all(numbers[1:] == numbers[:-1] + 1)
         if not follow_on:
             raise SequenceBrokenError(
@@ -310,10 +317,10 @@ class Sink:
             )
         return batch
 
-    def _journaled(self, lane: Lane, batch: pa.RecordBatch) -> bool:
+    def _journaled(self, group: Group) -> bool:
         """Write to the journal, and go on with the rows; tell whether it took them."""
         try:
-            self._journal.append(lane, self._acknowledged[lane], batch)
+            self._journal.append(group)
         except OSError as error:
             if not self._journal_problem:
                 _log.error("the journal of stream %s refuses rows: %s", self._stream, error)
@@ -322,21 +329,25 @@ class Sink:
             )
             return False
         self._journal_problem = ""
-        self._accept(lane, batch)
+        for lane, _, batch in group:
+            self._accept(lane, batch)
         return True
 
     def _accept(self, lane: Lane, batch: pa.RecordBatch) -> None:
         self._acknowledged[lane] += batch.num_rows
         self._put(lane, self._cutters[lane].add(batch, _int64(batch, "known_at")))
 
-    def _postpone(self, lane: Lane, batch: pa.RecordBatch) -> None:
-        if self._backlog_bytes + batch.nbytes > self._sizes[2] << 20:
+    def _postpone(self, group: Group) -> None:
+        size = _bytes_of(group)
+        if self._backlog_bytes + size > self._sizes[2] << 20:
+            count = sum(batch.num_rows for _, _, batch in group)
             raise SinkStalledError(
-                f"{batch.num_rows} rows of {lane[0]} {lane[1]} cannot be taken: "
-                f"{self._journal_problem}, and {self._sizes[2]} MB of rows wait in memory already"
+                f"{count} rows of {', '.join(' '.join(lane) for lane, _, _ in group)} cannot be "
+                f"taken: {self._journal_problem}, and {self._sizes[2]} MB of rows wait in memory "
+                "already"
             )
-        self._backlog.append((lane, batch))
-        self._backlog_bytes += batch.nbytes
+        self._backlog.append(group)
+        self._backlog_bytes += size
 
     def _retry(self) -> None:
         """Go on where the journal refused, in order."""
@@ -344,8 +355,8 @@ class Sink:
             item = self._backlog[0]
             if isinstance(item, int):
                 self._end_periods(item)
-            elif self._journaled(*item):
-                self._backlog_bytes -= item[1].nbytes
+            elif self._journaled(item):
+                self._backlog_bytes -= _bytes_of(item)
             else:
                 return
             self._backlog.popleft()
@@ -373,6 +384,10 @@ class Sink:
         before = former.state
         former.close(FORMER_SECONDS)
         return before, former.state
+
+
+def _bytes_of(group: Group) -> int:
+    return int(sum(batch.nbytes for _, _, batch in group))
 
 
 def _int64(batch: pa.RecordBatch, column: str) -> Ints:

@@ -131,7 +131,7 @@ async def replay(
     try:
         desk = Desk.open(start, sink)
         for symbol, rows in start.restored.items():
-            sink.append(LIVE_TRADES, symbol, rows)
+            sink.append((LIVE_TRADES, symbol, rows))
         await _play(desk, feed, on_progress, hub)
     finally:
         is_whole = await asyncio.to_thread(sink.close)
