@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -188,3 +189,35 @@ def test_a_failing_drain_is_not_hidden() -> None:
 
     with pytest.raises(OSError, match="no space left"):
         asyncio.run(main())
+
+
+def test_a_part_that_sees_the_drain_is_cancelled_after_it() -> None:
+    order: list[str] = []
+
+    def until_cancelled(name: str) -> Callable[[], Awaitable[None]]:
+        async def run() -> None:
+            try:
+                await forever()
+            finally:
+                order.append(name)
+
+        return run
+
+    async def drain() -> None:
+        order.append("drained")
+
+    async def main() -> None:
+        parts = [
+            Part("report", until_cancelled("report"), sees_drain=True),
+            Part("desk", until_cancelled("desk")),
+        ]
+        supervisor = Supervisor(parts)
+        running = asyncio.create_task(supervisor.run())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        supervisor.stop("enough")
+        await running
+        await supervisor.drained(drain())
+
+    asyncio.run(main())
+    assert order == ["desk", "drained", "report"]

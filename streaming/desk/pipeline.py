@@ -293,16 +293,14 @@ class Desk:
     def _obey(self, frame: Frame) -> None:
         """Do what a frame of the process's own says."""
         if frame.channel == control.GAP:
-            # its trades first: a gap that is told to be filled is never asked for again
-            self._append(self.engine.take())
-            self._append(
-                gap_rows(
-                    control.read_gap(frame.payload),
-                    at_us=frame.received_us,
-                    sessions_of=self.start.sessions,
-                    sequences=self.sequences,
-                )
+            told = gap_rows(
+                control.read_gap(frame.payload),
+                at_us=frame.received_us,
+                sessions_of=self.start.sessions,
+                sequences=self.sequences,
             )
+            # with its trades: a gap that is told to be filled is never asked for again
+            self._append([*self.engine.take(), *told])
         elif frame.channel == control.FILL:
             # what was received meanwhile is not to be doubled, nor what is still to be received
             events = self._decoded(control.CONTROL, [frame])

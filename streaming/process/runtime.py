@@ -105,7 +105,7 @@ class Runtime:
             parts.append(Part("api", lambda: serve(self.hub)))
         if self._report is not None:
             report = self._report
-            parts.append(Part("report", lambda: report(self)))
+            parts.append(Part("report", lambda: report(self), sees_drain=True))
         return parts
 
     async def _all_done(self) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import signal
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -43,12 +43,15 @@ class Part:
         own.
     restarts : bool
         False: a crash ends the process at once, because its state cannot be trusted any more.
+    sees_drain : bool
+        Cancelled after the drain, not before it: what tells others of the process's work.
     """
 
     name: str
     run: Callable[[], Awaitable[None]]
     ends_run: bool = False
     restarts: bool = True
+    sees_drain: bool = False
 
 
 @dataclass(slots=True)
@@ -158,22 +161,33 @@ class Supervisor:
             self._stop.asked.set()
 
     async def run(self) -> int:
-        """Run until the end is asked for, cancel the parts in order, return the exit code."""
+        """Run until the end is asked for, cancel the parts in order, return the exit code.
+
+        Parts that see the drain run on until `drained`.
+        """
         self._is_running = True
         for part in self._parts:
             self._begin(part)
         try:
             await self._stop.asked.wait()
-        finally:
-            self._is_running = False
-            for part in self._parts:
-                task = self._tasks.pop(part.name, None)
-                if task is not None:
-                    await _cancelled(task)
+        except BaseException:
+            await self._end(self._parts)
+            raise
+        await self._end([part for part in self._parts if not part.sees_drain])
         return self._stop.code
 
+    async def _end(self, parts: Sequence[Part]) -> None:
+        self._is_running = False
+        for part in parts:
+            task = self._tasks.pop(part.name, None)
+            if task is not None:
+                await _cancelled(task)
+
     async def drained(self, work: Awaitable[None]) -> int:
-        """Await the last work (draining, flushing) unless a second signal cuts it short."""
+        """Await the last work (draining, flushing) unless a second signal cuts it short.
+
+        Then the parts that saw it are cancelled.
+        """
         task = asyncio.ensure_future(work)
         forced = asyncio.ensure_future(self._forced.wait())
         try:
@@ -185,6 +199,7 @@ class Supervisor:
             return FORCED
         finally:
             await _cancelled(task)
+            await self._end(self._parts)
             await _cancelled(forced)
 
     def listen(self) -> Callable[[], None]:
