@@ -367,8 +367,11 @@ def test_a_snapshot_s_quotes_stand_until_newer_ones_come_and_keep_their_age(
         desk = Desk.open(start(), sink)
         live = no_events(1)
         live.kind[:], live.contract[:], live.a[:], live.b[:] = QUOTE, 6, 3.0, 3.1
-        desk.inject(live, OPEN_US)
-        desk.inject(seed, OPEN_US + SECOND, channel=control.SEED)
+        for channel, events, at_us in (
+            (control.FILL, live, OPEN_US),
+            (control.SEED, seed, OPEN_US + SECOND),
+        ):
+            desk.feed([control.packed_frame(channel, events, desk.listing, at_us)])
         book = desk.engine.book
         assert book.quote_us[[5, 6]].tolist() == [OPEN_US - 40 * SECOND, OPEN_US]
         assert book.bid[[5, 6]].tolist() == [1.0, 3.0]

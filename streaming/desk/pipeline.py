@@ -165,10 +165,6 @@ class Desk:
         if now_us // _SECOND_US > self._second:
             self.feed([control.tick(now_us)])
 
-    def inject(self, events: Events, now_us: int, *, channel: str = control.FILL) -> None:
-        """Take in events that no feed delivered: a backfill, or what a snapshot quotes."""
-        self.feed([control.packed_frame(channel, events, self.listing, now_us)])
-
     def note_gap(self, note: GapNote, now_us: int) -> None:
         """Write down a gap, or what became of one."""
         self.feed([control.gap_frame(note, now_us)])
