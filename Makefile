@@ -10,6 +10,10 @@ STAMP := $(VENV)/.ready
 BENCH := .venv-bench
 MANIFEST := dbt_project/target/manifest.json
 SOURCES := dealer_assets streaming dealer_assets_tests
+# Tests are compiled anew wherever bytecode may not be written, which takes longer than many of them
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 2 --dist loadfile
+# Temporary files in memory where there is room: a disk makes every commit wait. The chaos suite waits
+IN_MEMORY = $(shell [ "$$(df -k --output=avail /dev/shm 2>/dev/null | tail -n 1)" -gt 1048576 ] 2>/dev/null && echo PYTEST_DEBUG_TEMPROOT=/dev/shm)
 
 export DAGSTER_DISABLE_TELEMETRY := 1
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
@@ -48,8 +52,12 @@ dev: setup ## Open the Dagster UI on http://127.0.0.1:3000
 	@$(BIN)/python -m dealer_assets.dev_server
 
 .PHONY: test
-test: setup ## Run the tests
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+test: setup ## Run the tests, all but the chaos suite
+	@$(IN_MEMORY) $(PYTEST) -m "not chaos"
+
+.PHONY: chaos
+chaos: setup ## Run the chaos suite: kills, faults and outages by the dozen
+	@$(PYTEST) -m chaos
 
 .PHONY: format
 format: setup ## Format the code
@@ -122,7 +130,7 @@ bench-lock: $(STAMP) ## Resolve requirements-bench.lock anew, shared packages as
 	  --quiet --output-file requirements-bench.lock
 
 .PHONY: ci
-ci: lint types arch defs dbt test ## Everything CI checks, tests last
+ci: lint types arch defs dbt test chaos ## Everything CI checks, tests last
 
 .PHONY: clean
 clean: ## Remove the environment and everything generated, not the data

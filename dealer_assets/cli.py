@@ -12,7 +12,7 @@ import sys
 import time
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -30,6 +30,7 @@ from dealer_assets.errors import BadInputError, DealerError
 
 if TYPE_CHECKING:
     from dealer_assets.outcome import Outcome
+    from dealer_assets.pricing_file import PricedFile
     from dealer_assets.runner import Run
 
 app = typer.Typer(
@@ -53,7 +54,10 @@ def levels(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the stable JSON document (docs/levels_json.md).")
     ] = False,
-    model: Annotated[str, typer.Option(help="Dealer position model.")] = "naive",
+    model: Annotated[
+        str,
+        typer.Option(help="Dealer position models, comma-separated, or all; the first has bands."),
+    ] = "naive",
     as_of: Annotated[
         str | None,
         typer.Option(help="Value the quotes at this instant (ISO 8601 with offset)."),
@@ -72,10 +76,10 @@ def levels(
     """Price one chain file and print its levels; needs no lake and no set-up.
 
     [bold]dealer levels spx_quotedata.csv[/bold] · [bold]dealer levels chain.json.gz --json[/bold]
+    · [bold]dealer levels chain.csv --model all[/bold]
     """
     from dealer_assets.curves import read_curve_file
     from dealer_assets.pricing_file import price_file
-    from dealer_assets.reports.terminal import levels_view
 
     priced = price_file(
         file,
@@ -84,24 +88,41 @@ def levels(
         curves=read_curve_file(rates) if rates else (),
     )
     if as_json:
-        documents = [p.document for p in priced]
+        documents = [document for one in priced for document in one.documents]
         sys.stdout.write(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
         sys.stdout.write("\n")
     for number, one in enumerate(priced, start=1):
         if not as_json:
-            out.print(levels_view(one.document))
-            for finding in one.findings:
-                out.print(f"  [yellow]{finding.code}[/yellow]: {finding.text}")
+            _print_levels(one)
         if png and one.exposure.profile is not None:
             from dealer_assets.reports.pictures import profile_picture
 
             target = png if len(priced) == 1 else png.with_stem(f"{png.stem}_{number}")
+            headline = one.exposure.book.model
             target.write_bytes(
-                profile_picture(one.exposure.profile_table, one.exposure.levels, dpi=130)
+                profile_picture(one.profile_table, one.levels_table, headline=headline, dpi=130)
             )
+    _print_missing(priced[0])
     if any(one.quarantined for one in priced):
         err.print("[yellow]impossible rows were left out; see 'rejected'[/yellow]")
         raise typer.Exit(QUARANTINED)
+
+
+def _print_levels(priced: PricedFile) -> None:
+    """Print one chain's levels, models side by side where there are several, and its findings."""
+    from dealer_assets.reports.terminal import levels_view, models_view
+
+    one = len(priced.documents) == 1
+    out.print(levels_view(priced.document) if one else models_view(priced.documents))
+    for finding in priced.findings:
+        out.print(f"  [yellow]{finding.code}[/yellow]: {finding.text}")
+
+
+def _print_missing(priced: PricedFile) -> None:
+    """Say which models were left out, those with one reason in one line."""
+    for why in dict.fromkeys(priced.missing.values()):
+        names = ", ".join(name for name, own in priced.missing.items() if own == why)
+        err.print(f"[yellow]left out[/yellow]: {names}: {why}", soft_wrap=True, highlight=False)
 
 
 @app.command("import")
@@ -174,15 +195,22 @@ def backfill(
         raise typer.Exit(REFUSED)
 
 
-def _run_days(symbols: list[str], days: list[date], *, rebuild: bool = False) -> list[Run]:
+def _run_days(
+    symbols: list[str],
+    days: list[date],
+    *,
+    rebuild: bool = False,
+    kind: Literal["session", "tape"] = "session",
+) -> list[Run]:
     """Run partitions with a progress bar; say which were blocked or failed, and why."""
     from dealer_assets.runner import run_partitions
 
     runs = []
     with progress_bar() as progress:
         task = progress.add_task("+".join(symbols), total=len(days))
-        for run in run_partitions(symbols, days, rebuild=rebuild):
-            progress.update(task, advance=1, description=f"{run.name} {run.partition}")
+        unused = ("option_bars",) if kind == "tape" else ()  # trades tell all of it
+        for run in run_partitions(symbols, days, rebuild=rebuild, kind=kind, leave_out=unused):
+            progress.update(task, advance=1, description=f"{run.name} {kind} {run.partition}")
             runs.append(run)
             for problem in run.problems:
                 err.print(f"[red]stopped[/red] {run.partition}: {problem}", highlight=False)
@@ -216,10 +244,11 @@ def snapshot(
     from dealer_assets.collection import store_own_curve
     from dealer_assets.curves import curve_known
     from dealer_assets.ingest import store_snapshot
+    from dealer_assets.lake.reader import read_partition
     from dealer_assets.pricing_file import price_snapshot
-    from dealer_assets.reports.terminal import levels_view
     from dealer_assets.settings import settings
     from dealer_assets.sources import SIMULATOR, lake_of, provider_of
+    from dealer_assets.tables import DEALER_POSITIONS
     from dealer_assets.underlyings import underlying as entry
 
     instant = instant_of(at) if at else datetime.now(UTC)
@@ -230,13 +259,18 @@ def snapshot(
         store_own_curve(lake, provider, asset, session_date=taken.session_date)
     outcome = store_snapshot(lake, taken)
     known = curve_known(lake, taken.event_at, simulated=taken.provider == SIMULATOR).curve
-    priced = price_snapshot(taken, model=settings().model, curves=[known] if known else [])
+    priced = price_snapshot(
+        taken,
+        model=f"{settings().model},{settings().models}",
+        curves=[known] if known else [],
+        settled=read_partition(lake, DEALER_POSITIONS, asset.symbol, taken.session_date),
+    )
     if as_json:
-        sys.stdout.write(json.dumps(priced.document, indent=2) + "\n")
+        document, *others = priced.documents
+        sys.stdout.write(json.dumps([document, *others] if others else document, indent=2) + "\n")
         return
-    out.print(levels_view(priced.document))
-    for finding in priced.findings:
-        out.print(f"  [yellow]{finding.code}[/yellow]: {finding.text}")
+    _print_levels(priced)
+    _print_missing(priced)
     out.print(f"{outcome.status} in the lake: {outcome.contracts:,} contracts, {taken.source_name}")
 
 
@@ -294,6 +328,8 @@ def demo(
     plan = show.plan(datetime.now(UTC), sessions=sessions)
     runs: list[Run] = []
     for step in plan.steps:
+        # flow first: a session's positions rest on the flow of those before it
+        runs += _run_days(list(step.symbols), list(step.with_flow), kind="tape")
         runs += _run_days(list(step.symbols), list(step.sessions))
     runs.append(_build_marts())
     out.print(show.report(plan, runs, seconds=time.perf_counter() - started))

@@ -25,12 +25,21 @@ if TYPE_CHECKING:
 _CALENDARS: tuple[tuple[str, ...], ...] = (("SPX", "SPY"), ("BTC",))
 
 
+_FLOW_SESSIONS = 2
+"""A session of trades takes longer than all of its chains; two show what positions rest on."""
+
+
 @dataclass(frozen=True)
 class Step:
     """Lanes that share a calendar, and their sessions, oldest first."""
 
     symbols: tuple[str, ...]
     sessions: tuple[date, ...]
+
+    @property
+    def with_flow(self) -> tuple[date, ...]:
+        """Sessions before the last whose trades are classified too, for its positions."""
+        return self.sessions[-1 - _FLOW_SESSIONS : -1]
 
 
 @dataclass(frozen=True)
@@ -73,7 +82,7 @@ def report(done: Plan, runs: Sequence[Run], *, seconds: float) -> RenderableType
     """Report levels, rows, checks and timing, draw the picture, and say what to type next."""
     from dealer_assets import tables
     from dealer_assets.lake.reader import scan
-    from dealer_assets.reports.terminal import levels_table
+    from dealer_assets.reports.terminal import levels_table, models_table
     from dealer_assets.sources import lake_of
 
     lake = lake_of(settings())
@@ -81,11 +90,17 @@ def report(done: Plan, runs: Sequence[Run], *, seconds: float) -> RenderableType
     first = min(step.sessions[0] for step in done.steps)
     levels = scan(lake, tables.EXPOSURE_LEVELS, underlyings=symbols, first=first)
     last = _last_of_sessions(levels.to_pylist())
-    shown = [row for symbol in symbols for row in last if row["underlying"] == symbol]
+    of_symbols = [row for symbol in symbols for row in last if row["underlying"] == symbol]
+    headline = settings().model
+    shown = [row for row in of_symbols if row["model"] == headline]
+    newest = {row["underlying"]: row["session_date"] for row in shown}
+    models = [row for row in of_symbols if row["session_date"] == newest.get(row["underlying"])]
     _draw(lake, symbols[0], done.steps[0].sessions[-1])
     return Group(
         "",
-        levels_table(shown),
+        levels_table(shown, model=headline),
+        "",
+        models_table(models),
         "",
         _rows_table(lake, symbols, first),
         "",
@@ -107,7 +122,7 @@ def _draw(lake: Lake, symbol: str, session: date) -> None:
     )
     path = picture_path()
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(profile_picture(profile, levels, dpi=130))
+    path.write_bytes(profile_picture(profile, levels, headline=settings().model, dpi=130))
 
 
 def picture_path() -> Path:
@@ -126,11 +141,11 @@ def _event_at(row: dict[str, Any]) -> datetime:
 
 
 def _last_of_sessions(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Keep each underlying's last snapshot of each session, oldest session first."""
-    last: dict[tuple[str, date], dict[str, Any]] = {}
+    """Keep each underlying's and model's last snapshot of each session, oldest session first."""
+    last: dict[tuple[str, date, str], dict[str, Any]] = {}
     for row in sorted(rows, key=_event_at):
-        last[row["underlying"], row["session_date"]] = row
-    return sorted(last.values(), key=lambda row: (row["underlying"], row["session_date"]))
+        last[row["underlying"], row["session_date"], row["model"]] = row
+    return [last[key] for key in sorted(last)]
 
 
 def _rows_table(lake: Lake, symbols: list[str], first: date) -> RenderableType:

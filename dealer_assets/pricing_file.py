@@ -7,20 +7,24 @@ puts in order.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from dealer_assets import tables
 from dealer_assets.domain import sessions
-from dealer_assets.domain.columns import expired
+from dealer_assets.domain.columns import expired, floats
+from dealer_assets.domain.exposure.aggregate import Book
 from dealer_assets.domain.exposure.fitted import fitted_of
+from dealer_assets.domain.exposure.side_by_side import chosen_models, left_out, reads_settled
 from dealer_assets.domain.exposure.snapshot import Exposure, expose
+from dealer_assets.domain.positions.models import OF_OPEN_INTEREST
 from dealer_assets.domain.pricing.chain import price_chain
 from dealer_assets.domain.pricing.slices import forwards_of
 from dealer_assets.domain.rates import RateCurve, curve_as_of
@@ -44,20 +48,43 @@ class PricedFile:
 
     Parameters
     ----------
-    document : dict
-        The public levels document.
-    exposure : Exposure
-        Book, profile and levels behind it.
+    documents : tuple of dict
+        The public levels document of each model, the headline's first.
+    exposures : tuple of Exposure
+        Book, profile and levels behind each.
+    missing : mapping of str to str
+        Models that were asked for and tell nothing here, with the reason.
     findings : tuple of Finding
         What was odd about the file.
     quarantined : int
         Impossible rows that were left out.
     """
 
-    document: dict[str, Any]
-    exposure: Exposure
+    documents: tuple[dict[str, Any], ...]
+    exposures: tuple[Exposure, ...]
+    missing: Mapping[str, str]
     findings: tuple[Finding, ...]
     quarantined: int
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Levels document of the headline model."""
+        return self.documents[0]
+
+    @property
+    def exposure(self) -> Exposure:
+        """Book, profile and levels of the headline model."""
+        return self.exposures[0]
+
+    @property
+    def levels_table(self) -> pa.Table:
+        """Rows of `tables.EXPOSURE_LEVELS` of every model."""
+        return pa.concat_tables([exposure.levels for exposure in self.exposures])
+
+    @property
+    def profile_table(self) -> pa.Table:
+        """Rows of `tables.GAMMA_PROFILE` of every model."""
+        return pa.concat_tables([exposure.profile_table for exposure in self.exposures])
 
 
 def price_file(
@@ -70,7 +97,8 @@ def price_file(
     path : Path
         File or archive in any known format.
     model : str
-        Position model.
+        Position model; several separated by commas, or ``all``. The first is the headline: only its
+        levels have bands over conventions.
     as_of : datetime, optional
         UTC instant to value the quotes at, in place of the file's own.
     curves : sequence of RateCurve
@@ -83,7 +111,7 @@ def price_file(
     Raises
     ------
     BadInputError
-        When nothing in the file can be priced; the message says why.
+        When nothing in the file can be priced, or no model tells anything; the message says why.
     """
     return [
         price_snapshot(snapshot, model=model, as_of=as_of, curves=curves)
@@ -97,8 +125,14 @@ def price_snapshot(
     model: str,
     as_of: datetime | None = None,
     curves: Sequence[RateCurve] = (),
+    settled: pa.Table | None = None,
 ) -> PricedFile:
-    """Price one chain; parameters and errors as in `price_file`."""
+    """Price one chain.
+
+    Parameters and errors are those of `price_file`; `settled` are the positions its session opened
+    with, `tables.DEALER_POSITIONS` schema, which a file by itself has none of.
+    """
+    models, missing = _told(model, settled)
     chain, findings = snapshot.rows, snapshot.findings
     if as_of is not None:
         chain, finding = _valued_at(snapshot, as_of)
@@ -118,18 +152,54 @@ def price_snapshot(
         chain["exercise"].to_pylist()
     ):
         findings = (*findings, _EARLY_EXERCISE)
-    exposure = expose(chain, priced, model=model, market=fitted)
+    exposures = tuple(
+        expose(
+            chain,
+            priced,
+            model=one,
+            settled=settled,
+            market=fitted,
+            conventions=one == models[0],
+        )
+        for one in models
+    )
+    rejected = _left_out(snapshot.rejected, chain, priced)
+    documents = tuple(_document(e, snapshot, findings, rejected=rejected) for e in exposures)
+    return PricedFile(documents, exposures, missing, findings, snapshot.impossible)
+
+
+def _told(model: str, settled: pa.Table | None) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Choose the models that tell something, and say of the others why they do not."""
+    wanted = chosen_models(model)
+    missing = left_out(wanted, settled)
+    told = tuple(one for one in wanted if one not in missing)
+    if not told:
+        raise BadInputError(
+            f"expected a model that open interest alone tells, one of {list(OF_OPEN_INTEREST)}, "
+            f"found {', '.join(wanted)}, which needs settled positions (dealer_positions): import "
+            "the chain and materialize its session (dealer backfill), or choose another model"
+        )
+    return told, missing
+
+
+def _document(
+    exposure: Exposure,
+    snapshot: ChainSnapshot,
+    findings: Sequence[Finding],
+    *,
+    rejected: Mapping[str, int],
+) -> dict[str, Any]:
     row = exposure.levels.to_pylist()[0]
     row["contracts"] += snapshot.rejected.num_rows
     document = levels_document(
         row,
-        rejected=_left_out(snapshot.rejected, chain, priced),
+        rejected={**rejected, **_without_position(exposure.book)},
         expiries=[
             day.isoformat() for day in sorted(set(exposure.book.rows["expiry_date"].to_pylist()))
         ],
     )
     document["quality"]["findings"] = [{"code": f.code, "text": f.text} for f in findings]
-    return PricedFile(document, exposure, findings, snapshot.impossible)
+    return document
 
 
 def _valued_at(snapshot: ChainSnapshot, as_of: datetime) -> tuple[pa.Table, Finding]:
@@ -160,12 +230,15 @@ def _left_out(rejected: pa.Table, chain: pa.Table, priced: pa.Table) -> dict[str
     for reason in pc.filter(priced["iv_reason"], unknown_vol).to_pylist():
         # a price of its own is no use where its slice has no out-of-the-money quote
         counts["no_vol_in_slice" if reason == "ok" else f"no_vol_{reason}"] += 1
-    open_interest = pc.fill_null(priced["open_interest_contracts"], -1.0)
-    known_vol = pc.invert(unknown_vol)
-    counts["no_open_interest"] = (
-        pc.sum(pc.and_(known_vol, pc.equal(open_interest, 0.0))).as_py() or 0
-    )
-    counts["unknown_open_interest"] = (
-        pc.sum(pc.and_(known_vol, pc.less(open_interest, 0.0))).as_py() or 0
-    )
+    return {reason: n for reason, n in counts.items() if n}
+
+
+def _without_position(book: Book) -> dict[str, int]:
+    """Count the contracts that have a vol and are not in the sums, by what the model lacks."""
+    position = book.told.contracts[np.isfinite(floats(book.priced, "implied_vol"))]
+    flat, unknown = int((position == 0.0).sum()), int(np.isnan(position).sum())
+    if reads_settled([book.model]):
+        counts = {"flat_position": flat, "unknown_position": unknown}
+    else:
+        counts = {"no_open_interest": flat, "unknown_open_interest": unknown}
     return {reason: n for reason, n in counts.items() if n}

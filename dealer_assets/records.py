@@ -37,6 +37,7 @@ TAPES = (
     tables.OPTION_QUOTES,
     tables.OPTION_BARS,
     tables.INDEX_VALUES,
+    tables.UNDERLYING_BARS,
 )
 """Tables of which several providers tell the same: they are never added up."""
 
@@ -164,7 +165,19 @@ def held(
     pyarrow.Table
         Sorted by the table's key.
     """
-    rows = read_partition(lake, table, underlying, session_date, as_of=as_of)
+    return once(table, read_partition(lake, table, underlying, session_date, as_of=as_of))
+
+
+def once(table: tables.Table, rows: pa.Table) -> pa.Table:
+    """Return rows of a partition's batches, each record once, as `held` does.
+
+    Parameters
+    ----------
+    table : tables.Table
+        A table cut by batch.
+    rows : pyarrow.Table
+        All batches of one underlying and session.
+    """
     if rows.num_rows and table in TAPES:
         rows = rows.filter(pc.equal(rows["provider"], preferred_provider(rows)))
     return _latest(table, rows)

@@ -182,6 +182,7 @@ def run_partitions(
     *,
     rebuild: bool = False,
     kind: Literal["session", "tape"] = "session",
+    leave_out: Sequence[str] = (),
 ) -> Iterator[Run]:
     """Materialize the session's tables of some lanes, or their tape, one run per partition.
 
@@ -195,6 +196,8 @@ def run_partitions(
         Compute every part anew.
     kind : {"session", "tape"}
         Chains and all that is derived from them, or what chains are put together from.
+    leave_out : sequence of str
+        Tables of that kind which are not to be made.
 
     Yields
     ------
@@ -210,7 +213,12 @@ def run_partitions(
     from dealer_assets.underlyings import underlying
 
     job = defs.resolve_job_def(job_name(kind, underlying(symbols[0]).calendar))
-    keys = [dg.AssetKey([s, t.name]) for s in symbols for t in tables_of(kind, underlying(s))]
+    keys = [
+        dg.AssetKey([symbol, table.name])
+        for symbol in symbols
+        for table in tables_of(kind, underlying(symbol))
+        if table.name not in leave_out
+    ]
     with _instance() as instance:
         for day in partitions:
             asked = {"rebuild": rebuild, "pictures": day == partitions[-1]}

@@ -196,7 +196,16 @@ class Settings(BaseSettings):
         default="SPX,SPY,BTC",
         description="Lanes of the asset graph, comma-separated registry symbols.",
     )
-    model: str = Field(default="naive", description="Dealer position model of the exposure assets.")
+    model: str = Field(
+        default="naive", description="Dealer position model of the headline: bands, conventions."
+    )
+    models: str = Field(
+        default="naive,reconciled",
+        description=(
+            "Dealer position models side by side in exposures, profiles, levels and scenarios, "
+            "comma-separated, or all; the headline is always among them."
+        ),
+    )
     first_session: date = Field(
         default=date(2022, 1, 1), description="First partition of the asset graph (YYYY-MM-DD)."
     )

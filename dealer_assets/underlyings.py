@@ -70,6 +70,9 @@ class Underlying:
     side_roots : tuple of Root
         Roots that a few sources list beside the others: believed like them, but a chain without
         them is whole, and the simulator lists none.
+    traded_as : str
+        Registry symbol of what is traded in its place, by whose volume its exposures are scaled:
+        an index's ETF; blank where it is traded itself, or nothing stands for it.
     """
 
     symbol: str
@@ -82,6 +85,7 @@ class Underlying:
     vendor_symbols: Mapping[str, str] = field(default_factory=dict)
     header_names: tuple[str, ...] = ()
     side_roots: tuple[Root, ...] = ()
+    traded_as: str = ""
 
     def root(self, symbol: str) -> Root | None:
         """Return the root with this symbol, or None when it is not listed here."""
@@ -96,6 +100,7 @@ def _index(
     pm: str | None = None,
     daily: bool = True,
     header_names: tuple[str, ...] = (),
+    traded_as: str = "",
 ) -> Underlying:
     am_roots = (Root(am, "am", "european", 100.0),) if am else ()
     pm_roots = (Root(pm, "pm", "european", 100.0),) if pm else ()
@@ -108,6 +113,7 @@ def _index(
         has_daily_expiries=daily,
         vendor_symbols={"cboe": f"_{symbol}", "polygon": f"I:{symbol}"},
         header_names=header_names,
+        traded_as=traded_as,
     )
 
 
@@ -139,6 +145,7 @@ REGISTRY: tuple[Underlying, ...] = (
         am="SPX",
         pm="SPXW",
         header_names=("standard & poors 500 index", "s&p 500 index", "sp 500 index"),
+        traded_as="SPY",
     ),
     _share(
         "SPY",
@@ -157,9 +164,23 @@ REGISTRY: tuple[Underlying, ...] = (
         has_daily_expiries=True,
         vendor_symbols={"deribit": "BTC"},
     ),
-    _index("XSP", "Mini-SPX Index", pm="XSP", header_names=("mini-spx",)),
-    _index("NDX", "Nasdaq-100 Index", am="NDX", pm="NDXP", header_names=("nasdaq 100",)),
-    _index("RUT", "Russell 2000 Index", am="RUT", pm="RUTW", header_names=("russell 2000",)),
+    _index("XSP", "Mini-SPX Index", pm="XSP", header_names=("mini-spx",), traded_as="SPY"),
+    _index(
+        "NDX",
+        "Nasdaq-100 Index",
+        am="NDX",
+        pm="NDXP",
+        header_names=("nasdaq 100",),
+        traded_as="QQQ",
+    ),
+    _index(
+        "RUT",
+        "Russell 2000 Index",
+        am="RUT",
+        pm="RUTW",
+        header_names=("russell 2000",),
+        traded_as="IWM",
+    ),
     Underlying(
         symbol="VIX",
         name="Cboe Volatility Index",

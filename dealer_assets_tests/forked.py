@@ -75,7 +75,7 @@ def _run(
     function(*arguments)
 
 
-def finish(process: ForkServerProcess, output: Path, *, seconds: float = 240.0) -> None:
+def finish(process: ForkServerProcess, output: Path, *, seconds: float = 900.0) -> None:
     """Await a process and assert that it ended well; `output` is shown where it did not."""
     process.join(seconds)
     assert process.exitcode == 0, f"{process.exitcode}: {output.read_text()}"

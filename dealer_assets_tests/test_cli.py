@@ -48,6 +48,7 @@ KEYS = {
     "net_vanna_exposure_usd_per_vol_pt",
     "net_charm_exposure_usd_per_day",
     "net_volga_exposure_usd_per_vol_pt2",
+    "positions",
     "flip",
     "band",
     "expected_move",
@@ -57,6 +58,18 @@ KEYS = {
     "quality",
     "model",
     "conventions",
+}
+POSITIONS = {
+    "unpositioned_oi_share",
+    "net_gamma_sd_usd_per_pct",
+    "net_delta_lo_usd",
+    "net_delta_hi_usd",
+    "net_vanna_lo_usd_per_vol_pt",
+    "net_vanna_hi_usd_per_vol_pt",
+    "net_charm_lo_usd_per_day",
+    "net_charm_hi_usd_per_day",
+    "net_volga_lo_usd_per_vol_pt2",
+    "net_volga_hi_usd_per_vol_pt2",
 }
 WALLS = {"call", "put", "call_side", "put_side", "absolute_gamma", "max_pain"}
 
@@ -91,6 +104,7 @@ def test_levels_json_has_the_documented_keys(chain_file: Path) -> None:
     document = levels(chain_file)
     assert set(document) == KEYS
     assert set(document["walls"]) == WALLS
+    assert set(document["positions"]) == POSITIONS
     assert set(document["flip"]) == {"price", "status", "pct", "all", "slopes"}
     assert set(document["band"]) == BAND
     assert set(document["expected_move"]) == {"straddle_usd", "vol_365_usd", "vol_252_usd"}
@@ -140,6 +154,45 @@ def test_levels_unknown_model_is_refused(chain_file: Path, capsys) -> None:
     said = refuse(capsys, "levels", chain_file, "--model", "psychic")
     assert "psychic" in said
     assert "naive" in said
+
+
+def test_levels_of_several_models_stand_side_by_side(chain_file: Path) -> None:
+    result = run("levels", chain_file, "--model", "naive,inverted")
+    assert result.exit_code == 0
+    (head,) = (line for line in result.output.splitlines() if "naive" in line and "inver" in line)
+    (net,) = (line for line in result.output.splitlines() if line.startswith("net gamma"))
+    assert head.split() == ["naive", "inverted"]
+    naive, _, inverted, _ = net.removeprefix("net gamma").split()
+    assert float(naive) == -float(inverted) != 0.0
+
+
+def test_levels_json_of_several_models_is_one_document_each(chain_file: Path) -> None:
+    naive, inverted = levels(chain_file, "--model", "naive,inverted")
+    assert [naive["model"], inverted["model"]] == ["naive", "inverted"]
+    net = "net_gamma_exposure_usd_per_pct"
+    assert inverted[net] == -naive[net]
+    assert naive["band"]["resamples"] == 200
+    assert inverted["band"]["resamples"] == 0
+
+
+def test_levels_of_all_models_leaves_out_those_that_a_file_cannot_tell(chain_file: Path) -> None:
+    result = run("levels", chain_file, "--model", "all", "--json")
+    assert [document["model"] for document in json.loads(result.stdout)] == [
+        "naive",
+        "inverted",
+        "long_gamma",
+        "short_gamma",
+    ]
+    said = " ".join(result.stderr.split())
+    assert "left out: taker_flow, open_close, reconciled: it reads settled positions" in said
+
+
+def test_levels_of_a_model_that_needs_settled_positions_says_how_to_get_them(
+    chain_file: Path, capsys
+) -> None:
+    said = refuse(capsys, "levels", chain_file, "--model", "reconciled")
+    assert "dealer_positions" in said
+    assert "dealer backfill" in said
 
 
 def spoilt(kind: str, chain) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 
 from dealer_assets import tables
 from dealer_assets.collection import collect
-from dealer_assets.lake.reader import list_parts, scan
+from dealer_assets.lake.reader import list_parts, read_part, read_partition, scan
 from dealer_assets.pricing_file import price_snapshot
 from dealer_assets.runner import run_marts, run_partitions
 from dealer_assets.settings import settings
@@ -69,9 +69,32 @@ def test_stored_levels_are_what_pricing_the_snapshot_alone_gives(platform: Path)
     provider = provider_of(settings(), underlying("SPX"))
     snapshot = provider.snapshot(underlying("SPX"), at=datetime(2026, 11, 19, 21, 15, tzinfo=UTC))
     curves = [provider.rate_curve(date(2026, 11, 18))]
-    alone = price_snapshot(snapshot, model="naive", curves=curves).exposure.levels.to_pylist()[0]
-    stored = scan(lake_of(settings()), tables.EXPOSURE_LEVELS, underlyings=["SPX"]).to_pylist()
-    assert [row for row in stored if row["event_at"] == alone["event_at"]] == [alone]
+    lake = lake_of(settings())
+    settled = read_partition(lake, tables.DEALER_POSITIONS, "SPX", SESSION)
+    assert settled.num_rows > 0
+    models = "naive,reconciled"
+    priced = price_snapshot(snapshot, model=models, curves=curves, settled=settled)
+    alone = priced.levels_table.to_pylist()
+    stored = scan(lake, tables.EXPOSURE_LEVELS, underlyings=["SPX"]).to_pylist()
+    assert [row for row in stored if row["event_at"] == alone[0]["event_at"]] == alone
+
+
+@pytest.mark.slow
+def test_every_table_of_exposures_has_both_configured_models_for_every_snapshot(
+    platform: Path,
+) -> None:
+    lake = lake_of(settings())
+    for table in (
+        tables.DEALER_EXPOSURE,
+        tables.GAMMA_PROFILE,
+        tables.EXPOSURE_LEVELS,
+        tables.SCENARIO_GRID,
+    ):
+        for symbol, day in (("SPX", SESSION), ("SPY", SESSION), ("BTC", SATURDAY)):
+            for part in list_parts(lake, table, symbol, day):
+                models = read_part(lake, table, part)["model"].unique().to_pylist()
+                assert models == ["naive", "reconciled"], (table.name, symbol, part.name)
+    assert scan(lake, tables.LEVEL_BAND)["model"].unique().to_pylist() == ["naive"]
 
 
 @pytest.mark.slow
@@ -88,17 +111,18 @@ def test_marts_hold_what_the_lake_holds(platform: Path) -> None:
     levels = scan(lake_of(settings()), tables.EXPOSURE_LEVELS).to_pylist()
     with duckdb.connect(str(settings().warehouse), read_only=True) as warehouse:
         mart = warehouse.execute(
-            "select underlying, event_at, net_gamma_exposure_usd_per_pct, is_session_last "
-            "from fct_exposure_levels order by 1, 2"
+            "select underlying, model, net_gamma_exposure_usd_per_pct, is_session_last "
+            "from fct_exposure_levels order by 1, event_at, 2"
         ).fetchall()
         by_strike = warehouse.execute(
-            "select underlying, sum(net_gamma_exposure_usd_per_pct) "
-            "from fct_exposure_by_strike group by 1 order by 1"
+            "select underlying, model, sum(net_gamma_exposure_usd_per_pct) "
+            "from fct_exposure_by_strike group by 1, 2 order by 1, 2"
         ).fetchall()
-    assert len(mart) == len(levels) == 9
-    last = {row[0]: row[2] for row in mart if row[3]}
-    for symbol, total in by_strike:
-        assert total == pytest.approx(last[symbol], rel=1e-9)
+    assert len(mart) == len(levels) == 18  # 3 lanes x 3 snapshots x 2 models
+    last = {row[:2]: row[2] for row in mart if row[3]}
+    assert len(by_strike) == 6
+    for symbol, model, total in by_strike:
+        assert total == pytest.approx(last[symbol, model], rel=1e-9)
 
 
 @pytest.mark.slow
@@ -114,9 +138,9 @@ def test_volume_history_is_the_last_cumulative_counter(platform: Path) -> None:
 def test_as_of_shows_only_what_was_known(platform: Path) -> None:
     lake = lake_of(settings())
     everything = scan(lake, tables.EXPOSURE_LEVELS, underlyings=["SPX"])
-    known = sorted(everything["known_at"].to_pylist())
+    known = sorted(set(everything["known_at"].to_pylist()))
     seen = scan(lake, tables.EXPOSURE_LEVELS, underlyings=["SPX"], as_of=known[1])
-    assert seen.num_rows == 2
+    assert seen["model"].to_pylist() == ["naive", "reconciled"] * 2
     assert max(seen["known_at"].to_pylist()) == known[1]
 
 

@@ -15,7 +15,6 @@ import pytest
 from dealer_assets_tests import forked
 
 BACKFILL = ("backfill", "--underlying", "SPX", "--from", "2023-05-01", "--to", "2023-05-31")
-KILLS = 4
 
 
 def dealer(*arguments: str) -> None:
@@ -73,12 +72,13 @@ def undisturbed(files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kills", [1, pytest.param(5, marks=pytest.mark.chaos)])
 def test_killed_runs_repeated_give_the_same_bytes(
-    files: list[Path], undisturbed: dict[str, bytes], tmp_path: Path
+    files: list[Path], undisturbed: dict[str, bytes], tmp_path: Path, kills: int
 ) -> None:
     chance = random.Random(20230519)
     for arguments, longest in ((("import", *files), 1.0), ((*BACKFILL, "--no-marts"), 5.0)):
-        for _ in range(KILLS):
+        for _ in range(kills):
             process = start(tmp_path, *arguments)
             time.sleep(chance.uniform(0.1, longest))
             forked.kill(process)

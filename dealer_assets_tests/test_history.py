@@ -112,11 +112,13 @@ def contents(lake: Lake) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_an_outage_in_a_backfill_of_twenty_days_loses_and_doubles_nothing(
-    polygon: PolygonProvider, world: World, tmp_path: Path
+@pytest.mark.parametrize("count", [6, pytest.param(20, marks=pytest.mark.chaos)])
+def test_an_outage_in_a_backfill_of_many_days_loses_and_doubles_nothing(
+    polygon: PolygonProvider, world: World, tmp_path: Path, count: int
 ) -> None:
-    days = sessions.sessions_between("XNYS", date(2026, 10, 21), DAY)[-20:]
-    assert len(days) == 20
+    days = sessions.sessions_between("XNYS", date(2026, 10, 21), DAY)[-count:]
+    assert len(days) == count
+    down = count // 2 - 1
 
     def place(name: str) -> tuple[Lake, HistoryCache]:
         lake = open_lake(str(tmp_path / name / "lake"))
@@ -133,9 +135,9 @@ def test_an_outage_in_a_backfill_of_twenty_days_loses_and_doubles_nothing(
     shutil.copytree(tmp_path / "whole", tmp_path / "broken")
     broken = place("broken")
     backfill(whole, days)
-    before = backfill(broken, days[:9])
-    world.faults.arm("polygon_503", times=None, skip=5)  # goes down in the tenth session
-    during = backfill(broken, days[9:12])
+    before = backfill(broken, days[:down])
+    world.faults.arm("polygon_503", times=None, skip=5)  # goes down in the next session
+    during = backfill(broken, days[down : down + 3])
     fetched = [line for line in during[:5] if during.count(line) == 1]
     assert fetched
     world.faults.clear()
@@ -145,7 +147,7 @@ def test_an_outage_in_a_backfill_of_twenty_days_loses_and_doubles_nothing(
     assert not set(before) & set(resumed), "sessions that are held are not asked for"
     assert not set(fetched) & set(resumed), "nor what came before the outage"
     coverage = scan(broken[0], tables.FEED_COVERAGE)
-    assert coverage.num_rows == 20 * len(TAPE)
+    assert coverage.num_rows == count * len(TAPE)
     assert pc.all(coverage["is_complete"]).as_py()
     assert backfill(broken, days) == []
 
@@ -162,8 +164,9 @@ def backfill_of_a_week(url: str, folder: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kills", [1, pytest.param(4, marks=pytest.mark.chaos)])
 def test_a_backfill_killed_at_any_moment_continues_to_the_same_bytes(
-    url: str, tmp_path: Path
+    url: str, tmp_path: Path, kills: int
 ) -> None:
     said = tmp_path / "said.txt"
 
@@ -174,16 +177,16 @@ def test_a_backfill_killed_at_any_moment_continues_to_the_same_bytes(
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
         folder.mkdir()
-    forked.finish(start(whole), said, seconds=120)
+    forked.finish(start(whole), said, seconds=600)
     chance = random.Random(11)
-    for _ in range(3):
+    for _ in range(kills):
         process = start(killed)
         while not (killed / "begun").exists():
             assert process.is_alive(), said.read_text()
             time.sleep(0.01)
         time.sleep(chance.uniform(0.3, 1.5))
         forked.kill(process)
-    forked.finish(start(killed), said, seconds=120)
+    forked.finish(start(killed), said, seconds=600)
     lakes = [open_lake(str(folder / "lake")) for folder in (whole, killed)]
     assert contents(lakes[0]) == contents(lakes[1])
 

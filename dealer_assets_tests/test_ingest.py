@@ -128,7 +128,8 @@ def test_an_unsound_snapshot_derives_to_nothing_even_after_a_sound_one(
     store_snapshot(lake, read_chain_file(tmp_path / "sound.csv")[0])
     assert next(run_partitions(["SPX"], [SESSION])).is_success
     levels = read_partition(lake, tables.EXPOSURE_LEVELS, "SPX", SESSION)
-    assert [t.hour for t in levels["event_at"].to_pylist()] == [20]
+    assert {t.hour for t in levels["event_at"].to_pylist()} == {20}
+    assert levels["model"].to_pylist() == ["naive", "reconciled"]
 
 
 def test_an_extract_never_displaces_the_whole_chain(

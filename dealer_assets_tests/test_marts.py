@@ -76,5 +76,5 @@ def test_a_second_build_waits_for_the_first(data_dir: Path) -> None:
         thread.start()
         time.sleep(0.3)
         order.append("first")
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert order == ["first", "second"]

@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 
 from dealer_assets import tables
+from dealer_assets.defs import combined
 from dealer_assets.defs.partitions import SLUGS
 from dealer_assets.settings import settings
 from dealer_assets.underlyings import Calendar, Underlying, underlying
@@ -27,6 +28,8 @@ INTRADAY_TABLES = (
     tables.DEALER_EXPOSURE,
     tables.GAMMA_PROFILE,
     tables.EXPOSURE_LEVELS,
+    tables.EXPOSURE_METRICS,
+    tables.DEALER_REGIMES,
 )
 TAPE_TABLES = (
     tables.LISTED_CONTRACTS,
@@ -35,10 +38,17 @@ TAPE_TABLES = (
     tables.OPTION_TRADES,
     tables.OPTION_QUOTES,
     tables.BLOCK_TRADES,
+    tables.SIGNED_FLOW,
 )
 """A past session's tape, from which its chains can be put together."""
 
-MORNING_TABLES = (tables.ACCOUNT_VOLUME, tables.LIVE_RECONCILIATION)
+MORNING_TABLES = (
+    tables.ACCOUNT_VOLUME,
+    tables.LIVE_RECONCILIATION,
+    tables.LEVEL_SCORES,
+    tables.SIGNED_FLOW,
+    tables.POSITION_SCORES,
+)
 """Published the morning after, and what can be compared with it only then."""
 
 LIVE_COMPACTION = "live_compaction"
@@ -46,12 +56,18 @@ LIVE_COMPACTION = "live_compaction"
 
 SESSION_TABLES = (
     *INTRADAY_TABLES,
+    tables.UNDERLYING_BARS,
     tables.OPEN_INTEREST,
+    tables.DEALER_POSITIONS,
     tables.GREEK_SURFACE,
     tables.LEVEL_BAND,
     tables.SCENARIO_GRID,
     tables.VOLUME_DELTAS,
     tables.DAILY_HISTORY,
+    tables.PIN_LEVELS,
+    tables.STRIKE_CHANGES,
+    tables.LEVEL_SCORES,
+    tables.SIGNED_FLOW,
 )
 """What a minute does not need is left to the hour and the end of day."""
 
@@ -86,6 +102,7 @@ def tables_of(kind: str, lane: Underlying) -> tuple[tables.Table, ...]:
         table
         for table in _TABLES[kind]
         if table is not tables.BLOCK_TRADES or lane.kind == "crypto"  # elsewhere files bring them
+        if table is not tables.UNDERLYING_BARS or lane.kind != "index" or lane.traded_as
     )
 
 
@@ -95,6 +112,7 @@ def _job(kind: str, calendar: Calendar, doc: str) -> Any:
         for lane in lanes_of(calendar)
         for table in tables_of(kind, lane)
     ]
+    keys += combined.keys() if kind == "session" and calendar == combined.GROUP.calendar else []
     return dg.define_asset_job(
         job_name(kind, calendar),
         selection=dg.AssetSelection.assets(*keys) - _freshness(keys),

@@ -59,6 +59,8 @@ class Lane:
         Table to bring up to date.
     sources : tuple of Table
         Lake tables it is derived from.
+    session_sources : tuple of Table
+        Lake tables of which every snapshot reads the session's rows.
     rebuild : bool
         Compute everything anew.
     pictures : bool
@@ -71,6 +73,7 @@ class Lane:
     session_date: date
     table: Table
     sources: tuple[Table, ...]
+    session_sources: tuple[Table, ...]
     rebuild: bool
     pictures: bool
 
@@ -80,11 +83,14 @@ class Lane:
         options: Mapping[str, str] | None = None,
         *,
         with_previous: bool = False,
+        session_sources: Sequence[Table] | None = None,
     ) -> Refreshed:
         """Derive what is due, per snapshot or for the session, as the table is cut.
 
         A snapshot that a blocking check stops derives to a part without rows, whenever it is
-        reached: a later, sound snapshot of the session does not let it through.
+        reached: a later, sound snapshot of the session does not let it through. A session source
+        that one stops counts as not held. `session_sources` narrows the asset's own to those that
+        the options make it read.
         """
         if self.table.part == "session":
             return refresh_session(
@@ -100,6 +106,7 @@ class Lane:
             self.lake,
             self.table,
             sources=self.sources,
+            session_sources=self.session_sources if session_sources is None else session_sources,
             underlying=self.underlying.symbol,
             session_date=self.session_date,
             derive=self._stopping_unsound(derive),
@@ -113,9 +120,14 @@ class Lane:
             for table in self.sources:
                 if not is_sound(table.name, rows[table.name], self.underlying):
                     return self.table.schema.empty_table()
-            return derive(rows)
+            held = {t.name: self._sound(t, rows) for t in self.session_sources if t.name in rows}
+            return derive({**rows, **held})
 
         return gated
+
+    def _sound(self, table: Table, rows: Mapping[str, pa.Table]) -> pa.Table:
+        held = rows[table.name]
+        return held if is_sound(table.name, held, self.underlying) else held.slice(0, 0)
 
     def rate_curve(self) -> CurveChoice:
         """Treasury curve known when the session opened: the same for all its snapshots."""
@@ -171,7 +183,9 @@ def lane_assets(
     table: Table,
     *,
     sources: Sequence[Table] = (),
+    session_sources: Sequence[Table] = (),
     also_after: Sequence[Table] = (),
+    from_previous: Sequence[Table] = (),
     needs: Sequence[dg.AssetKey] = (),
     only: Callable[[Underlying], bool] | None = None,
     group: str,
@@ -185,8 +199,14 @@ def lane_assets(
         Dictionary entry; its name is the last part of the asset key.
     sources : sequence of Table
         Lake tables of the same lane it is derived from.
+    session_sources : sequence of Table
+        Of a snapshot table: lake tables of the lane whose rows of the whole session each snapshot
+        reads, as far as they are held.
     also_after : sequence of Table
         Tables of the lane that come before it in the lineage, without being an input of each row.
+    from_previous : sequence of Table
+        Tables of the lane whose rows of the session before it reads, its own among them or not;
+        sessions are then made in order.
     needs : sequence of AssetKey
         Assets outside the lane that it reads; crypto lanes have no use for rates.
     only : callable, optional
@@ -204,7 +224,18 @@ def lane_assets(
 
     def decorate(body: Body) -> list[dg.AssetsDefinition]:
         return [
-            _asset(body, lane, table, tuple(sources), (*also_after,), tuple(needs), group, kinds)
+            _asset(
+                body,
+                lane,
+                table,
+                sources=tuple(sources),
+                session_sources=tuple(session_sources),
+                also_after=tuple(also_after),
+                from_previous=tuple(from_previous),
+                needs=tuple(needs),
+                group=group,
+                kinds=kinds,
+            )
             for lane in map(underlying, settings().lanes)
             if only is None or only(lane)
         ]
@@ -216,18 +247,23 @@ def _asset(
     body: Body,
     lane: Underlying,
     table: Table,
+    *,
     sources: tuple[Table, ...],
+    session_sources: tuple[Table, ...],
     also_after: tuple[Table, ...],
+    from_previous: tuple[Table, ...],
     needs: tuple[dg.AssetKey, ...],
     group: str,
     kinds: set[str] | None,
 ) -> dg.AssetsDefinition:
     key = dg.AssetKey([lane.symbol, table.name])
+    before = (*sources, *session_sources, *also_after)
 
     @dg.asset(
         key=key,
         deps=[
-            *(dg.AssetKey([lane.symbol, source.name]) for source in (*sources, *also_after)),
+            *(dg.AssetKey([lane.symbol, source.name]) for source in before),
+            *(_of_previous(dg.AssetKey([lane.symbol, t.name])) for t in from_previous),
             *(needs if lane.kind != "crypto" else ()),
         ],
         partitions_def=partitions_of(lane.calendar),
@@ -249,9 +285,17 @@ def _asset(
                 session_date=session_of_key(context.partition_key),
                 table=table,
                 sources=sources,
+                session_sources=session_sources,
                 rebuild=config.rebuild,
                 pictures=config.pictures,
             )
         )
 
     return shell
+
+
+def _of_previous(key: dg.AssetKey) -> dg.AssetDep:
+    """Depend on an asset's partition of the session before."""
+    return dg.AssetDep(
+        key, partition_mapping=dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=-1)
+    )

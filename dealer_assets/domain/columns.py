@@ -38,6 +38,11 @@ def equals(rows: pa.Table, column: str, word: str) -> Bools:
     return np.array(pc.equal(rows[column], word).to_numpy())
 
 
+def of_word(rows: pa.Table, column: str, word: str) -> pa.Table:
+    """Return the rows whose text column holds a word."""
+    return rows.filter(pc.equal(rows[column], word))
+
+
 def nullable(values: Floats) -> pa.Array:
     """Return an array for storage, with null wherever a value is not finite."""
     return pa.array(values, mask=~np.isfinite(values))

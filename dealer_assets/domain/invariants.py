@@ -24,6 +24,26 @@ from dealer_assets.domain.exposure.levels import (
     determined_oi_share,
     two_sided_share,
 )
+from dealer_assets.domain.flow.verdicts import flow_within_volume
+from dealer_assets.domain.metric_verdicts import (
+    buckets_add_up,
+    label_follows_rule,
+    members_add_up,
+    pressure_adds_up,
+    prices_in_order,
+    volume_measured,
+)
+from dealer_assets.domain.pin_verdicts import (
+    changes_add_up,
+    outcomes_fit_prices,
+    strengths_add_up,
+)
+from dealer_assets.domain.positions.verdicts import (
+    counts_compared,
+    quantiles_in_order,
+    score_is_usual,
+    within_open_interest,
+)
 from dealer_assets.underlyings import Underlying
 
 _RELATIVE = 1e-9
@@ -414,6 +434,110 @@ INVARIANTS: dict[str, tuple[Invariant, ...]] = {
             "A day trades zero contracts or more.",
             blocking=True,
             judge=_volumes_not_negative,
+        ),
+    ),
+    tables.PIN_LEVELS.name: (
+        Invariant(
+            "strengths_add_up",
+            "A strike's strength is its part of all forces of its snapshot and model.",
+            blocking=True,
+            judge=lambda rows, _: Verdict(*strengths_add_up(rows)),
+        ),
+    ),
+    tables.STRIKE_CHANGES.name: (
+        Invariant(
+            "changes_add_up",
+            "Positions, contracts in and out, and prices are the whole change.",
+            blocking=True,
+            judge=lambda rows, _: Verdict(*changes_add_up(rows)),
+        ),
+    ),
+    tables.LEVEL_SCORES.name: (
+        Invariant(
+            "outcomes_fit_prices",
+            "Touched is what the session's prices span; what was not touched did not hold.",
+            blocking=True,
+            judge=lambda rows, _: Verdict(*outcomes_fit_prices(rows)),
+        ),
+    ),
+    tables.SIGNED_FLOW.name: (
+        Invariant(
+            "flow_within_volume",
+            "Nobody bought net more than was traded, and no sum is surer than its prints allow.",
+            blocking=True,
+            judge=lambda rows, _: Verdict(*flow_within_volume(rows)),
+        ),
+    ),
+    tables.DEALER_POSITIONS.name: (
+        Invariant(
+            "within_open_interest",
+            "Dealers hold no more of a contract than there is.",
+            blocking=True,
+            judge=lambda rows, _: Verdict(*within_open_interest(rows)),
+        ),
+        Invariant(
+            "quantiles_in_order",
+            "Intervals have two ends.",
+            blocking=True,
+            judge=lambda rows, _: Verdict(*quantiles_in_order(rows)),
+        ),
+        Invariant(
+            "counts_compared",
+            "A wiped, shifted or broken count constrains nothing, and somebody should know.",
+            blocking=False,
+            judge=lambda rows, _: Verdict(*counts_compared(rows)),
+        ),
+    ),
+    tables.POSITION_SCORES.name: (
+        Invariant(
+            "score_is_usual",
+            "Calibration that drifts makes every interval wrong.",
+            blocking=False,
+            judge=lambda rows, _: Verdict(*score_is_usual(rows)),
+        ),
+    ),
+    tables.UNDERLYING_BARS.name: (
+        Invariant(
+            "prices_in_order",
+            "Prices lie between low and high, and dollars match them.",
+            blocking=False,
+            judge=lambda rows, _: Verdict(*prices_in_order(rows)),
+        ),
+    ),
+    tables.EXPOSURE_METRICS.name: (
+        Invariant(
+            "buckets_add_up",
+            "Expiry buckets are parts of the whole.",
+            blocking=True,
+            judge=lambda rows, _: Verdict(*buckets_add_up(rows)),
+        ),
+        Invariant(
+            "pressure_adds_up",
+            "Gamma, vanna and charm are the whole hedge pressure.",
+            blocking=True,
+            judge=lambda rows, _: Verdict(*pressure_adds_up(rows)),
+        ),
+        Invariant(
+            "volume_measured",
+            "Metrics are scaled by traded volume that was measured lately.",
+            blocking=False,
+            judge=lambda rows, _: Verdict(*volume_measured(rows)),
+        ),
+    ),
+    tables.DEALER_REGIMES.name: (
+        Invariant(
+            "label_follows_rule",
+            "Every label but neutral has a rule that holds.",
+            blocking=True,
+            judge=lambda rows, _: Verdict(*label_follows_rule(rows)),
+        ),
+    ),
+    tables.COMBINED_LEVELS.name: (
+        Invariant(
+            "members_add_up",
+            "The total is the sum of its members.",
+            blocking=True,
+            judge=lambda rows, _: Verdict(*members_add_up(rows)),
         ),
     ),
     tables.LIVE_RECONCILIATION.name: (

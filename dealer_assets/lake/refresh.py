@@ -63,6 +63,7 @@ def refresh_snapshots(
     target: Table,
     *,
     sources: Sequence[Table],
+    session_sources: Sequence[Table] = (),
     underlying: str,
     session_date: date,
     derive: Derive,
@@ -80,6 +81,10 @@ def refresh_snapshots(
         Snapshot table to bring up to date.
     sources : sequence of Table
         Snapshot tables read, by equal part name.
+    session_sources : sequence of Table
+        Tables read whole, whatever the partition holds of them, nothing included. When they change
+        every snapshot is derived anew. Rows that take something from them have to be dated by it:
+        those that take nothing are known no later for it.
     underlying : str
         Registry symbol.
     session_date : datetime.date
@@ -102,12 +107,15 @@ def refresh_snapshots(
     existing = _by_name(lake, target, underlying, session_date)
     held = {s.name: _by_name(lake, s, underlying, session_date) for s in sources}
     names = sorted(set.intersection(*(set(parts) for parts in held.values())))
+    whole = {s.name: list_parts(lake, s, underlying, session_date) for s in session_sources}
+    of_session = _by_table_and_name(whole)
+    session_rows: dict[str, pa.Table] | None = None
     written: list[str] = []
     kept = rows = stopped = 0
     before: Part | None = None
     for name in names:
         inputs = {table: parts[name] for table, parts in held.items()}
-        known = dict(inputs)
+        known = inputs | of_session
         if before is not None:
             known[PREVIOUS] = before
         provenance = _provenance(lake, known, options or {})
@@ -116,7 +124,9 @@ def refresh_snapshots(
             if with_previous and part_rows(lake, existing[name]):
                 before = existing[name]
             continue
-        tables_in = {s.name: read_part(lake, s, inputs[s.name]) for s in sources}
+        if session_rows is None:
+            session_rows = {s.name: _concatenated(lake, s, whole[s.name]) for s in session_sources}
+        tables_in = {s.name: read_part(lake, s, inputs[s.name]) for s in sources} | session_rows
         if with_previous:
             tables_in[PREVIOUS] = (
                 read_part(lake, target, before) if before else target.schema.empty_table()
@@ -165,8 +175,7 @@ def refresh_session(
     Refreshed
     """
     parts = {s.name: list_parts(lake, s, underlying, session_date) for s in sources}
-    inputs = {f"{table}/{part.name}": part for table, many in parts.items() for part in many}
-    provenance = _provenance(lake, inputs, {})
+    provenance = _provenance(lake, _by_table_and_name(parts), {})
     existing = _by_name(lake, target, underlying, session_date).get(SESSION_PART)
     if not rebuild and _is_current(lake, existing, target, provenance):
         return Refreshed((), 1, 0, 0)
@@ -193,14 +202,20 @@ def _by_name(lake: Lake, table: Table, underlying: str, session_date: date) -> d
     return {part.name: part for part in list_parts(lake, table, underlying, session_date)}
 
 
+def _by_table_and_name(parts: Mapping[str, Sequence[Part]]) -> dict[str, Part]:
+    return {f"{table}/{part.name}": part for table, many in parts.items() for part in many}
+
+
 def _known_since(rows: pa.Table, sources: Sequence[pa.Table]) -> pa.Table:
     """Date derived rows by the latest of all sources: before that they could not be derived."""
-    known = [pc.max(table["known_at"]).as_py() for table in (rows, *sources) if table.num_rows]
-    if rows.num_rows == 0:
+    known = [pc.max(table["known_at"]).as_py() for table in sources if table.num_rows]
+    if rows.num_rows == 0 or not known:
         return rows
     place = rows.schema.get_field_index("known_at")
     field = rows.schema.field(place)
-    return rows.set_column(place, field, pa.repeat(pa.scalar(max(known), field.type), len(rows)))
+    least = pa.scalar(max(known), field.type)
+    own = rows["known_at"]
+    return rows.set_column(place, field, pc.if_else(pc.less(own, least), least, own))
 
 
 def _provenance(
@@ -221,3 +236,49 @@ def _is_current(lake: Lake, part: Part | None, table: Table, provenance: Mapping
         and found.get("version") == str(table.version)
         and found.get("code_version") == code_version()
     )
+
+
+def refresh_part(
+    lake: Lake,
+    target: Table,
+    *,
+    inputs: Mapping[str, tuple[Table, Part]],
+    underlying: str,
+    session_date: date,
+    name: str,
+    derive: Derive,
+    rebuild: bool = False,
+) -> int | None:
+    """Derive one part from chosen parts, of any partitions; nothing is done while it is current.
+
+    Parameters
+    ----------
+    lake, target, underlying, session_date, rebuild
+        As in `refresh_snapshots`.
+    inputs : mapping of str to tuple of Table and Part
+        What it is derived from; part of what makes it current.
+    name : str
+        The part's name.
+    derive : callable
+        ``{name of the input: rows} -> rows of target``; they bring their own ``known_at``.
+
+    Returns
+    -------
+    int or None
+        Rows written; None when the part was current.
+    """
+    provenance = _provenance(lake, {key: part for key, (_, part) in inputs.items()}, {})
+    existing = _by_name(lake, target, underlying, session_date).get(name)
+    if not rebuild and _is_current(lake, existing, target, provenance):
+        return None
+    rows = {key: read_part(lake, table, part) for key, (table, part) in inputs.items()}
+    result = write_part(
+        lake,
+        target,
+        derive(rows),
+        underlying=underlying,
+        session_date=session_date,
+        name=name,
+        provenance=provenance,
+    )
+    return result.rows

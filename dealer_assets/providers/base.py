@@ -31,6 +31,7 @@ Capability = Literal[
     "bars",
     "open_interest",
     "index_values",
+    "underlying_bars",
     "rates",
     "blocks",
 ]
@@ -306,6 +307,18 @@ class Provider(ABC):
     ) -> Records:
         """Return the underlying's values in a session (`tables.INDEX_VALUES`)."""
         self._refuse("index_values")
+
+    def underlying_bars(self, underlying: Underlying, *, first: date, last: date) -> Records:
+        """Return day bars of what is traded for an underlying (`tables.UNDERLYING_BARS`).
+
+        Parameters
+        ----------
+        underlying : Underlying
+            Registry entry; for an index the bars are those of its `traded_as`.
+        first, last : datetime.date
+            Sessions, both included; those that are not over are left out.
+        """
+        self._refuse("underlying_bars")
 
     def rates(self, first: date, last: date) -> Records:
         """Return published rates of a range of dates (`tables.REFERENCE_RATES`)."""

@@ -17,6 +17,7 @@ from dealer_assets.providers import (
     files,
     occ,
     open_close,
+    price_csv,
     reference_rates,
     tardis_records,
 )
@@ -61,6 +62,7 @@ _FORMATS: dict[str, RecordFormat] = {
     "open_close": open_close,
     "occ": occ,
     "reference_rates": reference_rates,
+    "price_csv": price_csv,
     "tardis_trades": tardis_records,
 }
 

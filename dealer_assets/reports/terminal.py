@@ -6,7 +6,7 @@ Belongs here: rich renderables of results. Does not belong here: commands, or co
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dealer_assets.outcome import Outcome
-from dealer_assets.reports.wording import price, span, usd
+from dealer_assets.reports.wording import price, share, span, usd, usd_span
 
 _STATUS_STYLE = {
     "stored": "green",
@@ -79,6 +79,53 @@ def _level_lines(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+_OWN_LINES: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
+    ("net gamma", lambda d: usd(d["net_gamma_exposure_usd_per_pct"])),
+    (
+        "  5 to 95 %",
+        lambda d: usd_span(
+            d["band"]["net_gamma_lo_usd_per_pct"], d["band"]["net_gamma_hi_usd_per_pct"]
+        ),
+    ),
+    ("  calls", lambda d: usd(d["call_gamma_exposure_usd_per_pct"])),
+    ("  puts", lambda d: usd(d["put_gamma_exposure_usd_per_pct"])),
+    ("flip", lambda d: price(d["flip"]["price"])),
+    ("  status", lambda d: str(d["flip"]["status"])),
+    ("  5 to 95 %", lambda d: span(d["band"]["flip_lo"], d["band"]["flip_hi"])),
+    ("call wall", lambda d: price(d["walls"]["call"])),
+    ("put wall", lambda d: price(d["walls"]["put"])),
+    ("absolute gamma", lambda d: price(d["walls"]["absolute_gamma"])),
+    ("net delta", lambda d: usd(d["net_delta_exposure_usd"])),
+    ("net vanna", lambda d: usd(d["net_vanna_exposure_usd_per_vol_pt"])),
+    ("net charm", lambda d: usd(d["net_charm_exposure_usd_per_day"])),
+    ("net volga", lambda d: usd(d["net_volga_exposure_usd_per_vol_pt2"])),
+    ("contracts", lambda d: f"{d['contracts_used']:,}"),
+    ("OI without", lambda d: share(d["positions"]["unpositioned_oi_share"])),
+)
+"""What differs from model to model, in the units of `levels_view`."""
+
+
+def models_view(documents: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """Show several models' levels of one snapshot side by side."""
+    first = documents[0]
+    models = [document["model"] for document in documents]
+    table = _plain("", "", right=models)
+    for label, told in _OWN_LINES:
+        table.add_row(Text(label, style="dim"), *(told(document) for document in documents))
+    quality = first["quality"]
+    verdict = "publishable" if quality["is_publishable"] else "NOT publishable"
+    title = Text.assemble(
+        (first["underlying"], "bold"),
+        f"  {first['as_of'][:16].replace('T', ' ')} UTC  spot {price(first['spot'])}"
+        f"  max pain {price(first['walls']['max_pain'])}  {verdict}",
+    )
+    under = (
+        "gamma in USD per 1 %, vanna per vol point, charm per day, volga per vol point²; "
+        f"only {models[0]} is varied over conventions"
+    )
+    return Group(title, table, Text(under, style="dim"))
+
+
 def _moving_flip(band: Mapping[str, Any]) -> str:
     if band["sticky_moneyness"] is None:
         return "n/a"
@@ -132,11 +179,11 @@ def held_view(rows: Sequence[Mapping[str, Any]]) -> Table:
 _STATUS_SHORT = {"ok": "", "far": "far", "none_in_range": "none", "ill_conditioned": "ill-cond."}
 
 
-def levels_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Show one line of levels per underlying and session."""
+def levels_table(rows: Sequence[Mapping[str, Any]], *, model: str) -> Table:
+    """Show one line of levels per underlying and session, all of one model."""
     numbers = ("spot", "net gamma", "flip", "call wall", "put wall")
     table = _plain(
-        "levels at each session's last snapshot (gamma in USD per 1 %)",
+        f"levels at each session's last snapshot, model {model} (gamma in USD per 1 %)",
         "",
         "session",
         right=numbers,
@@ -153,6 +200,29 @@ def levels_table(rows: Sequence[Mapping[str, Any]]) -> Table:
             _strike(row["call_wall"]),
             _strike(row["put_wall"]),
             _STATUS_SHORT[row["flip_status"]],
+        )
+    return table
+
+
+def models_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Show the models of one snapshot per underlying side by side, one line each."""
+    table = _plain(
+        "the last session's models side by side (net gamma in USD per 1 %)",
+        "",
+        "model",
+        right=("net gamma", "5 to 95 %", "flip", "5 to 95 %"),
+    )
+    for row in rows:
+        gamma = row["net_gamma_exposure_usd_per_pct"]
+        table.add_row(
+            row["underlying"],
+            row["model"],
+            Text(usd(gamma), style="green" if gamma > 0 else "red"),
+            usd_span(row["net_gamma_lo_usd_per_pct"], row["net_gamma_hi_usd_per_pct"]),
+            _strike(row["flip_price"]),
+            "n/a"
+            if row["flip_lo"] is None
+            else f"{_strike(row['flip_lo'])} to {_strike(row['flip_hi'])}",
         )
     return table
 

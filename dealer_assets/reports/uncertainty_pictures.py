@@ -8,14 +8,14 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from dealer_assets.domain.columns import floats
+from dealer_assets.domain.columns import floats, of_word
 from dealer_assets.reports.pictures import drawing, png_bytes, sentence, unit_of
 
 _INK, _MUTED, _BAND, _OPEN = "#1f2933", "#7b8794", "#6b4fa0", "#b3412c"
 _BUY, _SELL = "#1b7f79", "#b3412c"
 
 
-def band_picture(variants: pa.Table, levels: pa.Table, *, dpi: int = 80) -> bytes:
+def band_picture(variants: pa.Table, levels: pa.Table, *, headline: str, dpi: int = 80) -> bytes:
     """Draw the flip under every convention, with the inferred band behind them.
 
     Parameters
@@ -23,10 +23,13 @@ def band_picture(variants: pa.Table, levels: pa.Table, *, dpi: int = 80) -> byte
     variants : pyarrow.Table
         One snapshot, `tables.LEVEL_BAND` schema.
     levels : pyarrow.Table
-        Its `tables.EXPOSURE_LEVELS` row.
+        Its `tables.EXPOSURE_LEVELS` rows.
+    headline : str
+        The model to show.
     dpi : int
         Dots per inch.
     """
+    variants, levels = of_word(variants, "model", headline), of_word(levels, "model", headline)
     flips = floats(variants, "flip_price") if variants.num_rows else np.empty(0)
     if not np.isfinite(flips).any():
         return sentence("no convention has a flip in range", dpi=dpi)
@@ -46,20 +49,23 @@ def band_picture(variants: pa.Table, levels: pa.Table, *, dpi: int = 80) -> byte
     axes.set_yticks(range(len(names)), names, fontsize=7)
     axes.invert_yaxis()
     axes.set_xlabel("flip [USD]; coloured: the chain leaves the convention open")
-    axes.set_title("Zero gamma under every convention", fontsize=10, loc="left")
+    axes.set_title(f"Zero gamma under every convention, model {headline}", fontsize=10, loc="left")
     return png_bytes(figure, dpi=dpi)
 
 
-def scenario_picture(grid: pa.Table, *, dpi: int = 80) -> bytes:
+def scenario_picture(grid: pa.Table, *, headline: str, dpi: int = 80) -> bytes:
     """Draw forced dealer flow over spot and vol shifts now, as a heat map with its numbers.
 
     Parameters
     ----------
     grid : pyarrow.Table
         One snapshot, `tables.SCENARIO_GRID` schema.
+    headline : str
+        The model to show: forced flows of two models in one cell could not be read.
     dpi : int
         Dots per inch.
     """
+    grid = of_word(grid, "model", headline)
     if grid.num_rows == 0:
         return sentence("no contract counts: no scenario", dpi=dpi)
     now = grid.filter(pa.compute.equal(grid["hours_ahead"], 0.0))
@@ -79,6 +85,8 @@ def scenario_picture(grid: pa.Table, *, dpi: int = 80) -> bytes:
         axes.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=5, color=_INK)
     axes.set_xlabel("spot")
     axes.set_ylabel("vol points")
-    axes.set_title(f"Forced dealer flow [{word} USD], now; > 0 buys", fontsize=10, loc="left")
+    axes.set_title(
+        f"Forced dealer flow [{word} USD], now, model {headline}; > 0 buys", fontsize=10, loc="left"
+    )
     figure.colorbar(mesh, ax=axes).ax.tick_params(labelsize=7)
     return png_bytes(figure, dpi=dpi)

@@ -6,11 +6,12 @@ The JSON of `dealer levels` is a public contract: `docs/levels_json.md`, kept by
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
+from dealer_assets.domain.columns import of_word
 from dealer_assets.domain.conventions import SUMMARY
 
 
@@ -63,6 +64,17 @@ def levels_document(
         "net_charm_exposure_usd_per_day",
         "net_volga_exposure_usd_per_vol_pt2",
     )
+    intervals = (
+        "net_gamma_sd_usd_per_pct",
+        "net_delta_lo_usd",
+        "net_delta_hi_usd",
+        "net_vanna_lo_usd_per_vol_pt",
+        "net_vanna_hi_usd_per_vol_pt",
+        "net_charm_lo_usd_per_day",
+        "net_charm_hi_usd_per_day",
+        "net_volga_lo_usd_per_vol_pt2",
+        "net_volga_hi_usd_per_vol_pt2",
+    )
     return {
         "underlying": row["underlying"],
         "session_date": row["session_date"].isoformat(),
@@ -74,6 +86,10 @@ def levels_document(
         "contracts_used": row["contracts_used"],
         "rejected": dict(sorted(rejected.items())),
         **{name: row[name] for name in sums},
+        "positions": {
+            "unpositioned_oi_share": row["unpositioned_oi_share"],
+            **{name: row[name] for name in intervals},
+        },
         "flip": {
             "price": row["flip_price"],
             "status": row["flip_status"],
@@ -128,11 +144,12 @@ def levels_document(
     }
 
 
-def level_metadata(levels: pa.Table) -> dict[str, Any]:
-    """Say the headline numbers of the newest snapshot on an asset's page."""
-    if levels.num_rows == 0:
-        return {"levels": "none: no live contract"}
-    row = levels.to_pylist()[0]
+def level_metadata(levels: pa.Table, *, headline: str) -> dict[str, Any]:
+    """Say the headline model's numbers of the newest snapshot on an asset's page."""
+    own = of_word(levels, "model", headline)
+    if own.num_rows == 0:
+        return {"levels": f"none by {headline}: no live contract, or the model tells nothing here"}
+    row = own.to_pylist()[0]
     return {
         "spot": row["spot"],
         "net_gamma_usd_per_pct": row["net_gamma_exposure_usd_per_pct"],
@@ -150,6 +167,56 @@ def level_metadata(levels: pa.Table) -> dict[str, Any]:
         "is_publishable": row["is_publishable"],
         "quality_reasons": ", ".join(row["quality_reasons"]) or "none",
     }
+
+
+def models_metadata(
+    models: Sequence[str], *, headline: str, missing: Mapping[str, str]
+) -> dict[str, str]:
+    """Say on an asset's page whose positions its rows are, and why a model has none."""
+    told = [model for model in models if model not in missing]
+    return {
+        "model": headline,
+        "models": ", ".join(told) or "none",
+        "models_left_out": "; ".join(f"{m}: {why}" for m, why in missing.items()) or "none",
+    }
+
+
+def usd_span(lo: float | None, hi: float | None) -> str:
+    """Format an interval of dollars for people; ``n/a`` when there is none."""
+    return "n/a" if lo is None or hi is None else f"{usd(lo)} to {usd(hi)}"
+
+
+def models_markdown(levels: pa.Table) -> str:
+    """Lay the models of the newest snapshot side by side, as a Markdown table."""
+    if levels.num_rows == 0:
+        return "no levels"
+    heads = (
+        "model",
+        "net gamma, USD per 1 %",
+        "5 to 95 %",
+        "flip",
+        "call wall",
+        "put wall",
+        "OI without position",
+    )
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for row in levels.to_pylist():
+        cells = (
+            row["model"],
+            usd(row["net_gamma_exposure_usd_per_pct"]),
+            usd_span(row["net_gamma_lo_usd_per_pct"], row["net_gamma_hi_usd_per_pct"]),
+            f"{price(row['flip_price'])} ({row['flip_status']})",
+            price(row["call_wall"]),
+            price(row["put_wall"]),
+            share(row["unpositioned_oi_share"]),
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def share(value: float | None) -> str:
+    """Format a share for people; ``n/a`` for None."""
+    return "n/a" if value is None else f"{value:.1%}"
 
 
 def surface_metadata(quality: pa.Table) -> dict[str, Any]:

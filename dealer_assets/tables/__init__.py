@@ -40,6 +40,7 @@ from dealer_assets.tables.dealers import (
     DEALER_POSITIONS as DEALER_POSITIONS,
     FLOW_SOURCES as FLOW_SOURCES,
     OPEN_INTEREST_STATES as OPEN_INTEREST_STATES,
+    POSITION_SCORES as POSITION_SCORES,
     SIGNED_FLOW as SIGNED_FLOW,
 )
 from dealer_assets.tables.events import (
@@ -74,6 +75,11 @@ from dealer_assets.tables.live import (
     LIVE_TRADES as LIVE_TRADES,
     STREAM_HEARTBEATS as STREAM_HEARTBEATS,
 )
+from dealer_assets.tables.pins import (
+    LEVEL_SCORES as LEVEL_SCORES,
+    PIN_LEVELS as PIN_LEVELS,
+    STRIKE_CHANGES as STRIKE_CHANGES,
+)
 from dealer_assets.tables.positions import (
     ACCOUNT_VOLUME as ACCOUNT_VOLUME,
     BLOCK_TRADES as BLOCK_TRADES,
@@ -89,6 +95,14 @@ from dealer_assets.tables.pricing import (
 from dealer_assets.tables.rates import (
     REFERENCE_RATES as REFERENCE_RATES,
     TREASURY_CURVE as TREASURY_CURVE,
+)
+from dealer_assets.tables.regimes import (
+    COMBINED_EXPOSURE as COMBINED_EXPOSURE,
+    COMBINED_LEVELS as COMBINED_LEVELS,
+    COMBINED_PROFILE as COMBINED_PROFILE,
+    DEALER_REGIMES as DEALER_REGIMES,
+    EXPOSURE_METRICS as EXPOSURE_METRICS,
+    UNDERLYING_BARS as UNDERLYING_BARS,
 )
 from dealer_assets.tables.surface import (
     GREEK_SURFACE as GREEK_SURFACE,
@@ -116,6 +130,7 @@ TABLES: tuple[Table, ...] = (
     REFERENCE_RATES,
     SIGNED_FLOW,
     DEALER_POSITIONS,
+    POSITION_SCORES,
     FORWARDS,
     CONTRACT_GREEKS,
     VOL_SURFACE,
@@ -126,6 +141,15 @@ TABLES: tuple[Table, ...] = (
     GAMMA_PROFILE,
     LEVEL_BAND,
     SCENARIO_GRID,
+    UNDERLYING_BARS,
+    EXPOSURE_METRICS,
+    DEALER_REGIMES,
+    COMBINED_EXPOSURE,
+    COMBINED_LEVELS,
+    COMBINED_PROFILE,
+    PIN_LEVELS,
+    STRIKE_CHANGES,
+    LEVEL_SCORES,
     VOLUME_DELTAS,
     DAILY_HISTORY,
     *LIVE_TABLES,

@@ -104,5 +104,79 @@ DEALER_POSITIONS = Table(
         ),
         Column("sessions_of_flow", pa.int32(), "sessions", "Sessions that fed it.", lower=0),
         Column("is_since_listing", pa.bool_(), "-", "Followed from its first day on."),
+        # what the next session starts from; of the model `reconciled` only
+        Column("kind", pa.string(), "-", "Right, distance and tenor: whose prior it shares.", True),
+        Column(
+            "kind_share",
+            pa.float64(),
+            "1",
+            "Expected position per contract of open interest of its kind.",
+            True,
+            lower=-1.0,
+            upper=1.0,
+        ),
+        Column("kind_share_sd", pa.float64(), "1", "Its standard deviation.", True, lower=0.0),
+        _contracts(
+            "kind_loading_contracts",
+            "Change of the mean with the kind's share: the error that contracts of a kind have "
+            "in common is this times its standard deviation.",
+            nullable=True,
+        ),
+        _contracts(
+            "filter_mean_contracts",
+            "Mean before open interest bounds it.",
+            nullable=True,
+        ),
+        _contracts(
+            "filter_sd_contracts",
+            "Standard deviation before that, at a given share of its kind.",
+            nullable=True,
+            lower=0.0,
+        ),
+    ),
+)
+
+
+def _share(name: str, doc: str, *, lower: float | None = 0.0) -> Column:
+    return Column(name, pa.float64(), "1", doc, True, lower=lower, upper=1.0)
+
+
+def _error(name: str, doc: str) -> Column:
+    return _contracts(name, doc, nullable=True, lower=0.0)
+
+
+POSITION_SCORES = Table(
+    name="position_scores",
+    doc="What a session's positions and flow said, against what the next morning told.",
+    grain="underlying x session x model",
+    key=("model",),
+    part="session",
+    columns=(
+        *ID,  # event_at: the session's close; known_at: when the next morning's counts were known
+        MODEL,
+        Column("contracts", pa.int64(), "1", "That traded and whose change is known.", lower=0),
+        _contracts("volume_contracts", "Of every contract that traded.", lower=0.0),
+        _share("signed_share", "Of the volume, what has a side by some rule."),
+        _error("change_error_contracts", "Root mean square error of the foretold changes of OI."),
+        _error("baseline_error_contracts", "The same of 0.4 times the volume."),
+        _share("change_skill", "1 - error / baseline error; < 0: the baseline.", lower=None),
+        _share("change_coverage", "Changes within the foretold 90 % interval."),
+        _share("expected_opening_share", "Net opening share of volume foretold with.", lower=None),
+        _share("opening_share", "The session's own: net change of OI by volume.", lower=None),
+        Column("counted_contracts", pa.int64(), "1", "With a tape and exact counts.", lower=0),
+        _share("net_coverage", "Counted nets within the classified trades' 90 % interval."),
+        Column("labelled_prints", pa.int64(), "1", "Whose side the venue tells, hidden.", lower=0),
+        _share("sign_accuracy", "Of them, sides that the rules told right."),
+        _share("sign_brier", "Mean squared error of the sides' odds; 0.25: a coin."),
+        _share("sign_ece", "Expected calibration error of the odds, 10 bins."),
+        Column("truth_contracts", pa.int64(), "1", "Whose true position is known.", lower=0),
+        _share("truth_coverage", "True positions within the 90 % interval."),
+        _error("truth_error_contracts", "Root mean square error of the positions."),
+        _error("naive_error_contracts", "The same of the naive rule."),
+        _error("shrunk_naive_error_contracts", "The same of 0.4 times the naive rule."),
+        Column("sessions_before", pa.int32(), "sessions", "Earlier scores compared with.", lower=0),
+        _share("usual_skill", "Their median of `change_skill`.", lower=None),
+        _share("usual_change_coverage", "Their median of `change_coverage`."),
+        _share("usual_ece", "Their median of `sign_ece`."),
     ),
 )

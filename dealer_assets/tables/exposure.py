@@ -29,6 +29,18 @@ def _gamma(name: str, doc: str, *, nullable: bool = True) -> Column:
     return Column(name, pa.float64(), "USD per 1 % spot", doc, nullable)
 
 
+def _ends(quantity: str, unit_suffix: str, unit: str) -> tuple[Column, ...]:
+    """Both ends of a net exposure's interval by the positions' own error."""
+    doc = "{} end of net {}, 5 to 95 %, by the positions' error; null: the model tells none."
+    return tuple(
+        Column(f"net_{quantity}_{end}_{unit_suffix}", pa.float64(), unit, text, True)
+        for end, text in (
+            ("lo", doc.format("Lower", quantity)),
+            ("hi", doc.format("Upper", quantity)),
+        )
+    )
+
+
 _BAND = (
     _usd("flip_median", "Median of the inferred band of the flip."),
     _usd("flip_lo", "Lower end of the inferred band: 5 % quantile and open conventions."),
@@ -43,6 +55,10 @@ _BAND = (
     _usd("flip_sticky_moneyness_hi", "Upper end of its band."),
     _gamma("net_gamma_lo_usd_per_pct", "Lower end of the band of net gamma."),
     _gamma("net_gamma_hi_usd_per_pct", "Upper end of the band of net gamma."),
+    *_ends("delta", "usd", "USD"),
+    *_ends("vanna", "usd_per_vol_pt", "USD per vol point"),
+    *_ends("charm", "usd_per_day", "USD per day"),
+    *_ends("volga", "usd_per_vol_pt2", "USD per vol point squared"),
     _share("call_wall_stability", "Draws in which the call wall stays."),
     _share("put_wall_stability", "Draws in which the put wall stays."),
     _share("forwards_settled_share", "Near open interest whose forward quotes tell."),
@@ -66,8 +82,17 @@ DEALER_EXPOSURE = Table(
         Column("dte_bucket", pa.string(), "-", "0dte, 1-7, 8-45 or 46+ calendar days."),
         Column("spot", pa.float64(), "USD", "Underlying price used.", lower=1e-9),
         Column("position_contracts", pa.float64(), "contracts", "Dealer position; > 0 is long."),
+        Column(
+            "position_sd_contracts",
+            pa.float64(),
+            "contracts",
+            "Its standard deviation; 0: declared or exact; null: the model tells none.",
+            True,
+            lower=0.0,
+        ),
         *exposures(),
     ),
+    version=2,
 )
 
 EXPOSURE_LEVELS = Table(
@@ -83,6 +108,14 @@ EXPOSURE_LEVELS = Table(
         Column("spot_source", pa.string(), "-", "Where spot came from.", allowed=SPOT_SOURCES),
         Column("contracts", pa.int64(), "contracts", "Contracts in the snapshot.", lower=0),
         Column("contracts_used", pa.int64(), "contracts", "Contracts in the sums.", lower=0),
+        Column(
+            "unpositioned_oi_share",
+            pa.float64(),
+            "1",
+            "Live open interest of which the model tells no position; null: there is none.",
+            True,
+            lower=0.0,
+        ),
         *exposures("net_"),
         Column("call_gamma_exposure_usd_per_pct", pa.float64(), "USD per 1 % spot", "Calls' part."),
         Column("put_gamma_exposure_usd_per_pct", pa.float64(), "USD per 1 % spot", "Puts' part."),
@@ -91,6 +124,14 @@ EXPOSURE_LEVELS = Table(
             pa.float64(),
             "USD per 1 % spot",
             "Sum of absolute contract gammas: what the net is judged against.",
+            lower=0.0,
+        ),
+        Column(
+            "net_gamma_sd_usd_per_pct",
+            pa.float64(),
+            "USD per 1 % spot",
+            "Standard deviation of the net by the positions' error; null: the model tells none.",
+            True,
             lower=0.0,
         ),
         Column("flip_price", pa.float64(), "USD", "Zero-gamma crossing nearest to spot.", True),
@@ -126,7 +167,7 @@ EXPOSURE_LEVELS = Table(
         Column("is_publishable", pa.bool_(), "-", "All quality thresholds hold."),
         Column("quality_reasons", pa.list_(pa.string()), "-", "Thresholds that do not hold."),
     ),
-    version=2,
+    version=3,
 )
 
 GAMMA_PROFILE = Table(

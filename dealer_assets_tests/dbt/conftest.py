@@ -120,7 +120,7 @@ def dbt_build(tmp_path_factory: pytest.TempPathFactory) -> DbtBuild:
             | environment,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=1800,
             check=False,
         )
         found = json.loads(results.read_text()) if results.exists() else {}

@@ -15,6 +15,9 @@ from typing import Any
 
 from dealer_assets import tables
 from dealer_assets_tests.dbt.live_lake import live_rows
+from dealer_assets_tests.dbt.pin_lake import pin_rows
+from dealer_assets_tests.dbt.position_lake import position_rows
+from dealer_assets_tests.dbt.regime_lake import regime_rows
 
 DAYS = (date(2026, 11, 18), date(2026, 11, 19), date(2026, 11, 20))
 EARLY, LATE = time(15, 0), time(20, 45)
@@ -55,7 +58,9 @@ def lake_rows() -> Rows:
             for clock in SCALES:
                 _add_snapshot(rows, underlying, datetime.combine(day, clock, tzinfo=UTC))
             _add_history(rows, underlying, day)
-    return rows | live_rows()
+    rows |= position_rows(DAYS, LATE, UTC)
+    rows |= regime_rows(DAYS, (EARLY, LATE), UTC)
+    return rows | live_rows() | pin_rows(DAYS, (EARLY, LATE), UTC)
 
 
 def _identity(underlying: str, at: datetime) -> Row:

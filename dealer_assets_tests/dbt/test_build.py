@@ -16,6 +16,14 @@ MARTS = (
     "fct_exposure_levels",
     "fct_flip_conventions",
     "fct_forced_flow",
+    "fct_pin_levels",
+    "fct_strike_changes",
+    "fct_level_scores",
+    "fct_dealer_positions",
+    "fct_position_scores",
+    "fct_combined_exposure",
+    "fct_exposure_metrics",
+    "fct_regimes",
     "fct_vol_surface",
     "fct_surface_quality",
     "fct_dealer_exposure_daily",
@@ -24,18 +32,27 @@ MARTS = (
     "fct_intraday_gamma_1m",
     "fct_flow_0dte_1m",
     "dim_contracts",
+    "dim_models",
     "dim_sessions",
 )
 VIEWS = (
     "stg_lake__chain_snapshots",
     "stg_lake__chain_sources",
+    "stg_lake__combined_levels",
     "stg_lake__contract_greeks",
     "stg_lake__daily_history",
     "stg_lake__dealer_exposure",
+    "stg_lake__dealer_positions",
+    "stg_lake__dealer_regimes",
     "stg_lake__exposure_levels",
+    "stg_lake__exposure_metrics",
     "stg_lake__feed_gaps",
     "stg_lake__forwards",
     "stg_lake__level_band",
+    "stg_lake__level_scores",
+    "stg_lake__pin_levels",
+    "stg_lake__position_scores",
+    "stg_lake__strike_changes",
     "stg_lake__live_flow",
     "stg_lake__live_gamma",
     "stg_lake__live_trades",
@@ -66,6 +83,8 @@ def test_hand_made_lake_builds_every_model_and_runs_every_unit_test(built):
         "last_snapshot_is_the_latest_with_levels_per_session_and_model",
         "last_surface_is_the_latest_measured_one_of_the_session_sound_or_not",
         "strike_exposures_add_up_over_roots_expiries_and_rights_of_the_last_snapshot",
+        "strikes_of_two_models_are_never_added_up",
+        "buckets_of_two_models_are_never_added_up",
         "open_interest_change_is_against_the_contracts_previous_held_session",
         "convention_differences_are_against_the_base_of_the_same_snapshot_and_model",
         "forced_flow_states_the_spot_of_each_cell_of_the_last_snapshot",
@@ -82,7 +101,8 @@ def test_empty_lake_builds_empty_marts(dbt_build, local_lake):
     done = dbt_build(local_lake({}), "empty", WITHOUT_UNIT_TESTS)
     assert done.exit_code == 0, done.output
     counts = {mart: done.rows(f"select count(*) from {mart}")[0][0] for mart in MARTS}
-    assert counts == dict.fromkeys(MARTS, 0)
+    # the models are rules, not rows of a lake
+    assert counts == dict.fromkeys(MARTS, 0) | {"dim_models": 7}
 
 
 def test_same_lake_builds_the_same_rows_on_s3_and_twice(built, dbt_build, hand_made_rows, s3_lake):
@@ -100,6 +120,14 @@ def test_every_mart_has_one_row_per_grain(built):
         "fct_exposure_levels": 11,  # 2 underlyings x 3 sessions x 2 snapshots, one not derived
         "fct_flip_conventions": 44,  # four conventions for each of those
         "fct_forced_flow": 18,  # 6 sessions x 3 cells
+        "fct_pin_levels": 9,  # of 3 sessions: both strikes of the last snapshot, the pin before
+        "fct_strike_changes": 3,  # one of two strikes changed
+        "fct_level_scores": 4,  # two levels of the second and third session
+        "fct_dealer_positions": 6,  # two models x 3 sessions
+        "fct_position_scores": 6,
+        "fct_combined_exposure": 9,  # two members and the total of 3 sessions
+        "fct_exposure_metrics": 9,  # two buckets and all of SPX
+        "fct_regimes": 3,
         "fct_vol_surface": 9,  # SPX: 2 slices x 3 sessions; SPY: 1 x 3
         "fct_surface_quality": 12,
         "fct_dealer_exposure_daily": 11,  # SPX: 3 + 2 (put not held) + 3; SPY: 3
@@ -108,6 +136,7 @@ def test_every_mart_has_one_row_per_grain(built):
         "fct_intraday_gamma_1m": 4,  # SPX: 2 minutes x 2 models; rows in two parts count once
         "fct_flow_0dte_1m": 2,  # calls of 2 minutes; the put expires later
         "dim_contracts": 4,
+        "dim_models": 7,
         "dim_sessions": 6,
     }
     found = {mart: built.rows(f"select count(*) from {mart}")[0][0] for mart in counts}
@@ -303,6 +332,32 @@ def test_session_is_partial_only_when_no_source_of_its_last_snapshot_is_whole(bu
         ("SPX|2026-11-20", 2, 3, ["import", "simulator"], False, ["delayed", "thin"]),
         ("SPY|2026-11-20", 2, 1, ["simulator"], True, ["delayed"]),
     ]
+
+
+def test_regimes_stand_beside_their_base_rate_and_what_followed(built):
+    found = built.rows(
+        "select regime, previous_regime, is_same_regime, previous_regime_share, earlier_sessions, "
+        "is_same_gamma_sign, round(next_move_pct, 3) from fct_regimes order by session_date"
+    )
+    assert found == [
+        ("gamma_pin", None, None, None, None, None, 0.995),
+        ("gamma_pin", "gamma_pin", True, 1.0, 1, True, 0.0),
+        ("neutral", "gamma_pin", False, 1.0, 2, False, None),
+    ]
+
+
+def test_metrics_and_the_index_group_are_of_the_last_snapshot(built):
+    buckets = built.rows(
+        "select dte_bucket, net_gamma_exposure_usd_per_pct, hour(event_at) "
+        "from fct_exposure_metrics where session_date = '2026-11-20' order by 1"
+    )
+    assert buckets == [("0dte", 4e6, 20), ("46+", 2e6, 20), ("all", 6e6, 20)]
+    total = built.rows(
+        "select sum(net_gamma_exposure_usd_per_pct) filter (where not is_total), "
+        "sum(net_gamma_exposure_usd_per_pct) filter (where is_total), min(session_id) "
+        "from fct_combined_exposure where session_date = '2026-11-20'"
+    )
+    assert total == [(4e6, 4e6, "SPX|2026-11-20")]
 
 
 def test_units_travel_with_the_warehouse(built):

@@ -1,5 +1,6 @@
 """The dbt sources and vocabularies equal the data dictionary, in both directions."""
 
+import re
 import runpy
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from dealer_assets import tables
+from dealer_assets.domain.positions.models import OF_OPEN_INTEREST
 
 ROOT = Path(__file__).parents[2]
 GENERATOR = ROOT / "dealer_assets_tests/reference/make_dbt_sources.py"
@@ -114,3 +116,10 @@ def test_staging_selects_every_column_but_of_the_greeks():
         words = set(path.read_text().replace(",", " ").replace('"', " ").split())
         missing = [c.name for c in tables.table(name).columns if c.name not in words]
         assert not missing or name == "contract_greeks", f"{path.name} lacks {missing}"
+
+
+def test_the_dimension_of_models_is_the_dictionarys_list_in_its_order():
+    text = (ROOT / "dbt_project/models/marts/dim_models.sql").read_text()
+    listed = re.findall(r"^        \('(\w+)', '(\w+)',", text, re.MULTILINE)
+    told_by = {True: "rule", False: "evidence"}
+    assert listed == [(name, told_by[name in OF_OPEN_INTEREST]) for name in tables.MODELS]

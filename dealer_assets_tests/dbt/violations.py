@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from dealer_assets_tests.dbt.pin_lake import PIN_RULES, violate_pins
+from dealer_assets_tests.dbt.position_lake import POSITION_RULES, violate_positions
+from dealer_assets_tests.dbt.regime_lake import REGIME_RULES, violate_regimes
+
 
 def at(day, hour, minute=0):
     return datetime(2026, 11, day, hour, minute, tzinfo=UTC)
@@ -40,6 +44,9 @@ def violated(rows):
     violate_scenarios(rows)
     violate_surfaces(rows)
     violate_live(rows)
+    violate_pins(rows)
+    violate_positions(rows)
+    violate_regimes(rows)
     # derived rows of a session that the lake holds no chain of
     lost = {"session_date": at(23, 15).date(), "event_at": at(23, 15)}
     orphan = {column: 0.0 for column in last if "_exposure_" in column}
@@ -59,6 +66,8 @@ def violate_bands(rows):
     level(rows, "SPX", at(19, 15))["flip_band_pct"] = 0.5
     level(rows, "SPX", at(19, 20, 45))["band_resamples"] = 0
     level(rows, "SPX", at(20, 15))["call_wall_stability"] = 1.5
+    level(rows, "SPX", at(18, 20, 45))["unpositioned_oi_share"] = 1.5
+    level(rows, "SPX", at(19, 15)).update(net_delta_lo_usd=1e9, net_delta_hi_usd=2e9)
     level(rows, "SPY", at(18, 15))["expected_move_vol_365_usd"] = 70.0
     found(rows, "level_band", "SPX", at(18, 15), variant="filter_volume")["axis"] = "base"
     unflipped = found(rows, "level_band", "SPX", at(18, 20, 45), variant="filter_volume")
@@ -118,6 +127,9 @@ def violate_live(rows):
 
 
 VIOLATED_RULES = {
+    *PIN_RULES,
+    *POSITION_RULES,
+    *REGIME_RULES,
     "intraday_net_gamma_is_calls_plus_puts",
     "intraday_gross_gamma_covers_net",
     "intraday_seconds_are_of_one_minute",
@@ -133,6 +145,8 @@ VIOLATED_RULES = {
     "levels_flip_price_is_a_crossing",
     "levels_publishable_has_no_reasons",
     "levels_bands_are_ordered",
+    "levels_positions_intervals_hold_their_nets",
+    "levels_unpositioned_share_is_a_share",
     "levels_bands_have_both_ends_or_none",
     "levels_band_pct_is_width_over_spot",
     "levels_without_resamples_have_no_band",

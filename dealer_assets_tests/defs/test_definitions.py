@@ -14,6 +14,7 @@ from dealer_assets.tables import LIVE_TABLES, TABLES
 
 _QUOTED = ["chain_snapshots", "contract_greeks"]
 _PRICED = ["contract_greeks", "surface_quality"]
+_POSITIONED = [*_PRICED, "dealer_positions"]
 _FITTED = ["forwards", "vol_surface"]
 LINEAGE = {
     "listed_contracts": [],
@@ -35,14 +36,23 @@ LINEAGE = {
     "vol_surface": _QUOTED,
     "surface_quality": [*_QUOTED, "vol_surface"],
     "greek_surface": ["vol_surface"],
-    "dealer_exposure": _PRICED,
-    "gamma_profile": [*_PRICED, *_FITTED],
-    "exposure_levels": ["chain_snapshots", *_PRICED, *_FITTED, "gamma_profile"],
-    "level_band": ["chain_snapshots", *_PRICED, *_FITTED, "exposure_levels"],
-    "scenario_grid": _PRICED,
+    "dealer_exposure": _POSITIONED,
+    "gamma_profile": [*_POSITIONED, *_FITTED],
+    "exposure_levels": ["chain_snapshots", *_POSITIONED, *_FITTED, "gamma_profile"],
+    "level_band": ["chain_snapshots", *_POSITIONED, *_FITTED, "exposure_levels"],
+    "scenario_grid": _POSITIONED,
+    "underlying_bars": [],
+    "exposure_metrics": ["dealer_exposure", "exposure_levels", "vol_surface", "underlying_bars"],
+    "dealer_regimes": ["exposure_metrics"],
     "volume_deltas": ["chain_snapshots"],
     "daily_history": ["chain_snapshots", "volume_deltas", "contract_greeks"],
+    "pin_levels": ["dealer_exposure", "exposure_levels"],
+    "strike_changes": ["dealer_exposure", "pin_levels"],
+    "level_scores": ["exposure_levels", "pin_levels", "index_values"],
     "live_reconciliation": ["live_trades", "option_trades", "open_interest"],
+    "signed_flow": ["option_trades", "option_quotes", "index_values", "live_trades", "open_close"],
+    "dealer_positions": ["chain_snapshots", "open_interest", "signed_flow", "dealer_positions"],
+    "position_scores": ["dealer_positions", "signed_flow", "open_interest"],
     "live_compaction": [table.name for table in LIVE_TABLES],
 }
 LANES = ("SPX", "SPY", "BTC")
@@ -62,8 +72,10 @@ def test_every_lane_has_the_same_tables_and_lineage(graph) -> None:
             assert node.group_name == lane.lower()
     crypto_only = {dg.AssetKey(["BTC", "block_trades"])}
     rates = {dg.AssetKey(["USD", "treasury_curve"]), dg.AssetKey(["USD", "reference_rates"])}
+    combined = ("combined_exposure", "combined_levels", "combined_profile")
+    group = {dg.AssetKey(["US_INDEX", table]) for table in combined}
     everything = {dg.AssetKey([lane, table]) for lane in LANES for table in LINEAGE}
-    assert set(graph.materializable_asset_keys) == everything | crypto_only | rates
+    assert set(graph.materializable_asset_keys) == everything | crypto_only | rates | group
 
 
 def test_shares_and_indices_are_priced_with_the_curve_and_crypto_is_not(graph) -> None:
@@ -136,7 +148,7 @@ def test_one_job_serves_every_lane_of_a_calendar() -> None:
     job = defs.resolve_job_def("intraday_xnys")
     lanes = {key.path[0] for key in job.asset_layer.selected_asset_keys}
     assert lanes == {"SPX", "SPY"}
-    assert len(job.asset_layer.selected_asset_keys) == 16
+    assert len(job.asset_layer.selected_asset_keys) == 20
 
 
 @pytest.mark.parametrize(

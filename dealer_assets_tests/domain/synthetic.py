@@ -185,3 +185,45 @@ def position(strike, right, open_interest, *, years=1.0, vol=0.2, **more):
 def book_of(contracts, *, spot=100.0):
     """A naive book straight from vols."""
     return open_book(priced(contracts, spot=spot), "naive")
+
+
+def settled(rows, positions, *, sd=0.0, common=0.0, kind=None, model="reconciled", known_at=None):
+    """A `dealer_positions` table of a chain's or priced rows' contracts, in their order.
+
+    `positions` has a number per contract, None for one that is not settled; `sd` and `common`, the
+    part of it that the contract's kind shares, are one number for all or one each.
+    """
+    count = len(positions)
+    sds = np.broadcast_to(np.asarray(sd, np.float64), count)
+    shared = np.broadcast_to(np.asarray(common, np.float64), count)
+    contract_columns = ("symbol", "root", "expiry_date", "expires_at", "strike", "right")
+    made = []
+    for at, (row, position) in enumerate(zip(rows.to_pylist(), positions, strict=True)):
+        if position is None:
+            continue
+        own = float(sds[at])
+        made.append(
+            {name: row[name] for name in ("underlying", "session_date", *contract_columns)}
+            | {
+                "event_at": row["event_at"],
+                "known_at": known_at or row["known_at"],
+                "model": model,
+                "open_interest_contracts": row["open_interest_contracts"],
+                "open_interest_state": "ok",
+                "position_contracts": float(position),
+                "position_sd_contracts": own,
+                "position_lo_contracts": position - 1.645 * own,
+                "position_hi_contracts": position + 1.645 * own,
+                "evidence_share": 0.5,
+                "effective_contracts": 10.0,
+                "sessions_of_flow": 3,
+                "is_since_listing": False,
+                "kind": kind[at] if kind else f"{row['right']} near week",
+                "kind_share": 0.4,
+                "kind_share_sd": 0.1,
+                "kind_loading_contracts": float(shared[at]) / 0.1,
+                "filter_mean_contracts": float(position),
+                "filter_sd_contracts": float(np.sqrt(max(own**2 - shared[at] ** 2, 0.0))),
+            }
+        )
+    return table_of(made, tables.DEALER_POSITIONS)

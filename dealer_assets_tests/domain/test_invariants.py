@@ -9,6 +9,7 @@ import pytest
 
 from dealer_assets import tables
 from dealer_assets.domain.exposure.fitted import fitted_of
+from dealer_assets.domain.exposure.pins import pin_levels
 from dealer_assets.domain.exposure.snapshot import band_of, expose, scenarios_of
 from dealer_assets.domain.history import daily_history, volume_deltas
 from dealer_assets.domain.invariants import INVARIANTS
@@ -16,6 +17,7 @@ from dealer_assets.domain.pricing.chain import price_chain
 from dealer_assets.domain.pricing.slices import forwards_of
 from dealer_assets.domain.surface.rows import grid_of, quality_of, surface_of
 from dealer_assets.underlyings import underlying
+from dealer_assets_tests.domain.metric_rows import regime_faults, regime_tables
 from dealer_assets_tests.domain.synthetic import EVENT_AT, chain, whole_chain
 from dealer_assets_tests.live_rows import row as live_row
 
@@ -51,13 +53,94 @@ def tables_of(rows):
         tables.VOLUME_DELTAS.name: deltas,
         tables.DAILY_HISTORY.name: daily_history(rows, deltas, priced=priced),
         tables.LIVE_RECONCILIATION.name: reconciled(),
+        **regime_tables(),
+        tables.PIN_LEVELS.name: pin_levels(exposure.exposure_table, exposure.levels),
+        tables.STRIKE_CHANGES.name: changed(),
+        tables.LEVEL_SCORES.name: scored(),
+        tables.SIGNED_FLOW.name: signed(),
+        tables.DEALER_POSITIONS.name: settled(),
+        tables.POSITION_SCORES.name: usual(),
     }
+
+
+def changed():
+    """A strike whose force positions and prices changed."""
+    row = live_row(
+        tables.STRIKE_CHANGES,
+        force_change_usd_per_pct=3.0,
+        force_by_position_usd_per_pct=5.0,
+        force_by_book_usd_per_pct=0.0,
+        force_by_price_usd_per_pct=-2.0,
+    )
+    return pa.Table.from_pylist([row], schema=tables.STRIKE_CHANGES.schema)
+
+
+def scored():
+    """A level that was touched and held."""
+    row = live_row(
+        tables.LEVEL_SCORES,
+        level_price=5050.0,
+        low_price=5000.0,
+        high_price=5051.0,
+        is_scored=True,
+        is_touched=True,
+        is_held=True,
+        is_closed_beyond=False,
+    )
+    return pa.Table.from_pylist([row], schema=tables.LEVEL_SCORES.schema)
 
 
 def reconciled():
     """A contract of which live and published tape agree."""
     row = live_row(tables.LIVE_RECONCILIATION, missing_prints=0, is_change_within_volume=True)
     return pa.Table.from_pylist([row], schema=tables.LIVE_RECONCILIATION.schema)
+
+
+def signed():
+    """A contract of which seven were traded, four of them with a side."""
+    row = live_row(
+        tables.SIGNED_FLOW,
+        volume_contracts=7.0,
+        signed_volume_contracts=4.0,
+        apart_volume_contracts=3.0,
+        customer_net_contracts=2.0,
+        customer_net_sd_contracts=5.0,
+        squared_size_contracts2=25.0,
+        mean_confidence=0.75,
+    )
+    return pa.Table.from_pylist([row], schema=tables.SIGNED_FLOW.schema)
+
+
+def settled():
+    """A contract of whose open interest dealers are short a third."""
+    row = live_row(
+        tables.DEALER_POSITIONS,
+        model="reconciled",
+        open_interest_contracts=30.0,
+        open_interest_state="ok",
+        position_contracts=-10.0,
+        position_lo_contracts=-16.0,
+        position_hi_contracts=-4.0,
+    )
+    return pa.Table.from_pylist([row], schema=tables.DEALER_POSITIONS.schema)
+
+
+def usual():
+    """A session that was foretold as well as those before it."""
+    row = live_row(
+        tables.POSITION_SCORES,
+        model="reconciled",
+        change_skill=0.5,
+        usual_skill=0.5,
+        change_coverage=0.9,
+        usual_change_coverage=0.9,
+        net_coverage=0.9,
+        truth_coverage=0.9,
+        sign_ece=0.01,
+        usual_ece=0.01,
+        sessions_before=20,
+    )
+    return pa.Table.from_pylist([row], schema=tables.POSITION_SCORES.schema)
 
 
 @pytest.fixture(scope="module")
@@ -137,11 +220,32 @@ FAULTS = {
     ("daily_history", "volumes_not_negative"): lambda rows: scaled(
         rows, "volume_contracts", -1.0, 1e-3
     ),
+    ("signed_flow", "flow_within_volume"): lambda rows: scaled(
+        rows, "signed_volume_contracts", 2.0
+    ),
+    ("pin_levels", "strengths_add_up"): lambda rows: scaled(rows, "pin_strength", 1.1),
+    ("strike_changes", "changes_add_up"): lambda rows: scaled(
+        rows, "force_by_price_usd_per_pct", 2.0
+    ),
+    ("level_scores", "outcomes_fit_prices"): lambda rows: replaced(rows, "is_touched", [False]),
+    ("dealer_positions", "within_open_interest"): lambda rows: scaled(
+        rows, "open_interest_contracts", 0.1
+    ),
+    ("dealer_positions", "quantiles_in_order"): lambda rows: scaled(
+        rows, "position_hi_contracts", 5.0
+    ),
+    ("dealer_positions", "counts_compared"): lambda rows: replaced(
+        rows, "open_interest_state", ["wiped"]
+    ),
+    ("position_scores", "score_is_usual"): lambda rows: scaled(rows, "change_skill", 0.2),
     ("live_reconciliation", "every_print_live"): lambda rows: replaced(rows, "missing_prints", [3]),
     ("live_reconciliation", "change_within_volume"): lambda rows: replaced(
         rows, "is_change_within_volume", [False]
     ),
 }
+
+
+FAULTS |= regime_faults(replaced, scaled)
 
 
 def invariants():

@@ -97,7 +97,7 @@ class Session:
 
     async def frame(self, wanted: Callable[[Body], bool]) -> Body:
         """Return the next frame of a kind; fails when the connection ends first."""
-        async with asyncio.timeout(40.0):
+        async with asyncio.timeout(60.0):
             while True:
                 message = await self.ws.receive()
                 assert message.type is aiohttp.WSMsgType.TEXT, f"{message}, after {self.frames}"
@@ -136,7 +136,7 @@ class Session:
 
     async def closed(self) -> int | None:
         """Read until the connection ends; returns its close code (None or 1006: none was sent)."""
-        async with asyncio.timeout(40.0):
+        async with asyncio.timeout(60.0):
             while True:
                 message = await self.ws.receive()
                 if message.type is not aiohttp.WSMsgType.TEXT:
@@ -148,7 +148,7 @@ class Session:
 def exchange(*, now: datetime = NOW, speed: float = 0.0, **limits: Any) -> Iterator[Exchange]:
     options = {"tick_seconds": 0.01, "instruments_burst": 1_000.0, "credits": 1e9} | limits
     world = World(VirtualClock(now, speed=speed), options=(Limits(**options),))
-    with running(world) as url, httpx.Client(base_url=url, timeout=10.0) as http:
+    with running(world) as url, httpx.Client(base_url=url, timeout=60.0) as http:
         yield Exchange(world, url, http)
 
 

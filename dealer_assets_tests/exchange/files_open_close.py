@@ -3,8 +3,10 @@
 Belongs here: the columns, and how a session's volume is shared out. Does not belong here: where the
 files go (`files_out`).
 
-Bought over all origins is the series' volume, and so is sold. Shares are fixed for the session and
-every split rounds down, so that cumulative files never fall.
+Bought over all origins is the series' volume, and so is sold. Every trade has a market maker on one
+side, and what they buy less what they sell over the session, and what others open and close, is the
+simulator's truth. Shares are fixed for the session and every split rounds down, so that cumulative
+files never fall.
 """
 
 from __future__ import annotations
@@ -14,10 +16,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dealer_assets.providers.simulator.noise import combine, counters, normal, stream_key
+from dealer_assets.providers.simulator.flow import Flow
+from dealer_assets.providers.simulator.noise import counters, normal, stream_key
 from dealer_assets_tests.exchange.cboe_rows import floats
 
 Floats = NDArray[np.float64]
@@ -54,13 +56,15 @@ def volume_columns() -> tuple[str, ...]:
     return ("mm_buy_vol", "mm_sell_vol", *split)
 
 
-def open_close_csv(rows: pa.Table, *, seed: int, quote_date: date | None) -> bytes:
+def open_close_csv(rows: pa.Table, *, flow: Flow, seed: int, quote_date: date | None) -> bytes:
     """Return one file.
 
     Parameters
     ----------
     rows : pyarrow.Table
         Chain at the file's stamp; volume is cumulative, as the file's is.
+    flow : Flow
+        The session's whole trades and their truth, along the same contracts.
     seed : int
         Of the shares.
     quote_date : datetime.date or None
@@ -70,7 +74,7 @@ def open_close_csv(rows: pa.Table, *, seed: int, quote_date: date | None) -> byt
     volume = floats(rows, "volume_contracts")
     columns = _terms(rows)
     columns |= {
-        name: part.astype(int).tolist() for name, part in _split(rows, volume, seed).items()
+        name: part.astype(int).tolist() for name, part in _split(volume, flow, seed).items()
     }
     count = rows.num_rows
     if quote_date is None:
@@ -117,28 +121,35 @@ def _non_standard(columns: dict[str, list[Any]], like: str) -> str:
     return ",".join(cells)
 
 
-def _split(rows: pa.Table, volume: Floats, seed: int) -> dict[str, Floats]:
+def _split(volume: Floats, flow: Flow, seed: int) -> dict[str, Floats]:
     """Share volume out over origins, twice: bought and sold."""
-    is_call = np.asarray(pc.equal(rows["right"], "call"), bool)
-    shared: dict[str, Floats] = {}
-    for side in ("buy", "sell"):
-        # customers buy puts and sell calls: market makers end up with the other side
-        lean = np.where(is_call == (side == "sell"), 1.4, 0.8)
-        weights = [np.full(volume.size, 4.0), np.full(volume.size, 1.0), np.full(volume.size, 0.5)]
-        weights += [lean * share for share in (2.4, 0.6, 1.0)]
-        weights += [np.full(volume.size, share) for share in (0.5, 0.1, 0.2)]
-        address = counters(0, volume.size)
-        for number, weight in enumerate(weights):
-            key = stream_key(seed, "open_close", side, number)
-            weight *= np.exp(_NOISE * normal(key, combine(address, 0)))
-        for origin, part in zip(origins(), _stick_breaking(volume, weights), strict=True):
-            if origin == "mm":
-                shared[f"mm_{side}_vol"] = part
-                continue
-            opened, closed = _stick_breaking(part, [np.full(part.size, 3.0), np.ones(part.size)])
-            shared[f"{origin}_open_{side}_vol"] = opened
-            shared[f"{origin}_close_{side}_vol"] = closed
+    bought = _part(volume, flow.bought, flow.volume)
+    of_others = {"buy": bought, "sell": volume - bought}
+    in_all = {"buy": flow.bought, "sell": flow.volume - flow.bought}
+    to_open = {"buy": flow.bought_to_open, "sell": flow.sold_to_open}
+    shared: dict[str, Floats] = {"mm_buy_vol": of_others["sell"], "mm_sell_vol": of_others["buy"]}
+    for side, total in of_others.items():
+        opened = _part(total, to_open[side], in_all[side])
+        for leg, part in (("open", opened), ("close", total - opened)):
+            weights = _weights(volume.size, seed, side, leg)
+            parts = _stick_breaking(part, weights)
+            for origin, own in zip(origins()[1:], parts, strict=True):
+                shared[f"{origin}_{leg}_{side}_vol"] = own
     return {name: shared[name] for name in volume_columns()}
+
+
+def _part(so_far: Floats, part: Floats, whole: Floats) -> Floats:
+    """Take a part of what is reached of a whole; neither it nor the rest falls on the way."""
+    return np.floor(so_far * part / np.maximum(whole, 1.0) + 1e-9)
+
+
+def _weights(count: int, seed: int, side: str, leg: str) -> list[Floats]:
+    """Weights of firms, brokers, customers and professional ones by size."""
+    address = counters(0, count)
+    return [
+        weight * np.exp(_NOISE * normal(stream_key(seed, "open_close", side, leg, i), address))
+        for i, weight in enumerate((1.0, 0.5, 2.4, 0.6, 1.0, 0.5, 0.1, 0.2))
+    ]
 
 
 def _stick_breaking(total: Floats, weights: list[Floats]) -> list[Floats]:

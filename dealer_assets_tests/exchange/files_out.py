@@ -33,6 +33,7 @@ import pyarrow.compute as pc
 from dealer_assets.domain import sessions
 from dealer_assets.domain.conventions import SECONDS_PER_YEAR
 from dealer_assets.domain.pricing.black import black_greeks
+from dealer_assets.providers.simulator.flow import session_flow
 from dealer_assets.providers.simulator.noise import combine, counters, stream_key, uniform
 from dealer_assets_tests.exchange import files_cme, files_dtcc
 from dealer_assets_tests.exchange.cboe_rows import floats
@@ -123,7 +124,8 @@ def _close(world: World, symbol: str, day: date) -> pa.Table:
 
 def _open_close(world: World, day: date, today: pa.Table) -> Iterator[tuple[str, bytes]]:
     name = f"Cboe_OpenClose_C1_EOD_{day}"
-    content = open_close_csv(today, seed=world.seed, quote_date=day)
+    flow = session_flow(world.seed, INDEX, day=day, density=world.density)
+    content = open_close_csv(today, flow=flow, seed=world.seed, quote_date=day)
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(zipfile.ZipInfo(f"{name}.csv", (2020, 1, 1, 0, 0, 0)), content)
@@ -132,7 +134,7 @@ def _open_close(world: World, day: date, today: pa.Table) -> Iterator[tuple[str,
         at = datetime.combine(day, clock, sessions.NEW_YORK)
         if at <= sessions.session_close("XNYS", day):
             rows = world.chain(INDEX, at.astimezone(UTC))
-            content = open_close_csv(rows, seed=world.seed, quote_date=None)
+            content = open_close_csv(rows, flow=flow, seed=world.seed, quote_date=None)
             yield f"Cboe_OpenClose_C1_10min_{day}_{clock:%H-%M}.csv", content
 
 

@@ -155,7 +155,7 @@ def running(world: World, *, port: int = 0) -> Iterator[str]:
 
     thread = threading.Thread(target=serve, name="test-exchange", daemon=True)
     thread.start()
-    if not ready.wait(timeout=20):
+    if not ready.wait(timeout=60):
         raise RuntimeError("the test exchange did not start within 20 seconds")
     if failed:
         thread.join(timeout=10)

@@ -128,7 +128,7 @@ def test_authentication_by_secret_signature_and_refresh(market: Exchange) -> Non
 
 
 def test_heartbeats_ask_and_an_unanswered_one_closes() -> None:
-    with exchange(second=0.02) as market:
+    with exchange(second=0.05) as market:
 
         async def talk() -> None:
             async with market.session() as session:
@@ -139,7 +139,7 @@ def test_heartbeats_ask_and_an_unanswered_one_closes() -> None:
                 for _ in range(3):
                     await session.frame(lambda f: f.get("params", {}).get("type") == "test_request")
                     await session.call("public/test")
-                assert 3 * 0.2 < time.monotonic() - begun < 5.0
+                assert time.monotonic() - begun > 3 * 0.5
                 kinds = [f["params"]["type"] for f in session.frames if "method" in f]
                 assert set(kinds) == {"heartbeat", "test_request"}
                 await session.frame(lambda f: f.get("params", {}).get("type") == "test_request")
@@ -470,7 +470,7 @@ def test_fault_frame_that_is_no_json(market: Exchange) -> None:
             await session.subscribe("platform_state")
             await session.hear(0.05)
             market.arm("not_json")
-            message = await session.ws.receive(timeout=5.0)
+            message = await session.ws.receive(timeout=60.0)
             with pytest.raises(ValueError, match="Expecting value"):
                 json.loads(message.data)
 

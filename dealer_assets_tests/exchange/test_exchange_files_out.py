@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pyarrow.compute as pc
 import pytest
 
@@ -21,6 +22,7 @@ from dealer_assets.errors import BadInputError
 from dealer_assets.providers import blotter
 from dealer_assets.providers.files import read_chain_file
 from dealer_assets.providers.record_files import is_record_file, read_record_file
+from dealer_assets.providers.simulator.truth import session_truth
 from dealer_assets_tests.exchange.clock import VirtualClock
 from dealer_assets_tests.exchange.files_dtcc import CAP, COLUMNS
 from dealer_assets_tests.exchange.files_out import write_vendor_files
@@ -83,6 +85,21 @@ def test_open_close_buys_equal_sells_equal_volume_per_series(
     assert {row["option_symbol"] for row in standard} == {"SPX", "SPXW"}
     assert [row["series_type"] for row in rows].count("N") == 1
     assert {name for name in rows[0] if name.startswith("mm_")} == {"mm_buy_vol", "mm_sell_vol"}
+
+
+def test_open_close_tells_what_dealers_and_customers_really_traded(
+    files: dict[str, Path], world: World
+) -> None:
+    rows = records(files["Cboe_OpenClose_C1_EOD_2026-11-20.zip"])
+    rows = [row for row in rows if row["series_type"] == "S"]
+    truth = session_truth(world.seed, "SPX", day=DAY, density=world.density)
+
+    def total(end: str) -> np.ndarray:
+        return np.array([sum(int(row[name]) for name in row if name.endswith(end)) for row in rows])
+
+    assert (total("mm_buy_vol") - total("mm_sell_vol") == -truth.customer_net).all()
+    assert (total("_open_buy_vol") - total("_close_sell_vol") == truth.longs_change).all()
+    assert (total("_open_sell_vol") - total("_close_buy_vol") == truth.shorts_change).all()
 
 
 def test_open_close_intervals_only_grow_up_to_the_day(files: dict[str, Path]) -> None:

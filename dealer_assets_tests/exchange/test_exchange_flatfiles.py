@@ -309,12 +309,12 @@ def received_until_broken(body):
 
 def test_download_can_stall(s3, connections, world):
     fetch(s3, TRADES)
-    world.faults.arm("flatfiles_stall", seconds=2)
+    world.faults.arm("flatfiles_stall", seconds=20)
     begun = time.monotonic()
     answer = connections[0].get_object(Bucket="flatfiles", Key=TRADES)
     with closing(answer["Body"]) as body, pytest.raises((ReadTimeoutError, *BROKEN)):
         body.read()
-    assert time.monotonic() - begun < 1.9
+    assert time.monotonic() - begun < 15.0
 
 
 # --- big file -----------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ def test_it_prints_a_variable_per_vendor_and_arms_faults_over_http(
     try:
         printed = dict(re.findall(r"^(DEALER_\w+)=(\S+)$", program.text, re.MULTILINE))
         assert set(VARIABLES) <= set(printed)
-        with httpx.Client(base_url=printed["DEALER_CBOE_BASE_URL"], timeout=10) as client:
+        with httpx.Client(base_url=printed["DEALER_CBOE_BASE_URL"], timeout=60) as client:
             state = client.get("/admin").json()
             assert (state["now"], state["speed"]) == ("2026-11-20T15:00:00+00:00", 0.0)
             curl = re.search(r"-d '(.*)'$", program.text, re.MULTILINE)
@@ -94,7 +94,7 @@ def test_a_recorded_file_becomes_the_market_at_its_own_time(
         assert "recorded market: CLX 2026-07-24" in program.text
         assert "clock 2026-07-24 14:30" in program.text
         url = f"{program.url}/api/global/delayed_quotes/options/CLX.json"
-        assert len(httpx.get(url, timeout=10).json()["data"]["options"]) == 306
+        assert len(httpx.get(url, timeout=60).json()["data"]["options"]) == 306
     finally:
         assert program.finish() == 0
 
@@ -150,7 +150,7 @@ def test_signals_stop_it_with_exit_code_0(kind: signal.Signals) -> None:
             if line.startswith("stop:"):
                 break
         process.send_signal(kind)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (0, "stopped\n", "")
 
 

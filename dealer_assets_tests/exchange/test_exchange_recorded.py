@@ -97,7 +97,7 @@ def test_cboes_paths_serve_the_recorded_day(
     market: RecordedMarket, recorded: ChainSnapshot
 ) -> None:
     world = World(VirtualClock(OPEN + timedelta(hours=2)), market=market)
-    with running(world) as url, httpx.Client(base_url=url, timeout=20) as client:
+    with running(world) as url, httpx.Client(base_url=url, timeout=60) as client:
         payload = client.get("/api/global/delayed_quotes/options/_SPX.json").content
         missing = client.get("/api/global/delayed_quotes/options/SPY.json")
         interest = client.get("/series-search?symbolType=U&symbol=SPX").text

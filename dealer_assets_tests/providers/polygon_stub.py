@@ -82,7 +82,7 @@ class Stub:
             except OSError:
                 continue
         for thread in self._threads:
-            thread.join(timeout=5)
+            thread.join(timeout=60)
 
 
 @contextmanager

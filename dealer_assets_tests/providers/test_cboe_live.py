@@ -263,7 +263,7 @@ def test_provider_does_not_hang_on_a_server_that_never_finishes(handle, words):
         started = time.perf_counter()
         with pytest.raises(ProviderUnavailableError, match=words):
             provider.snapshot(underlying("SPY"), at=NOW)
-        assert time.perf_counter() - started < 5.0
+        assert time.perf_counter() - started < 9.0
 
 
 # --- politeness --------------------------------------------------------------------------------

@@ -149,6 +149,8 @@ def asked(provider: Provider, capability: Capability, keep: Memory | None = None
     kept: dict[str, Any] = {} if keep is None else {"keep": keep}
     if capability == "rates":
         return provider.rates(date(2026, 11, 16), YESTERDAY)
+    if capability == "underlying_bars":
+        return provider.underlying_bars(asset, first=date(2026, 11, 16), last=YESTERDAY)
     if capability == "open_interest":
         return provider.open_interest(asset, session_date=TODAY)
     if capability == "listing":
@@ -160,6 +162,23 @@ def asked(provider: Provider, capability: Capability, keep: Memory | None = None
     )
     ask = getattr(provider, capability)
     return ask(asset, session_date=BEFORE, symbols=symbols, **kept)  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def answers() -> dict[tuple[str, str], Records]:
+    """Answers to what was asked already, by provider and capability."""
+    return {}
+
+
+@pytest.fixture
+def told(
+    provider: Provider, capability: Capability, answers: dict[tuple[str, str], Records]
+) -> Records:
+    """The answer to a question, asked once for all tests."""
+    key = (provider.name, capability)
+    if key not in answers:
+        answers[key] = asked(provider, capability)
+    return answers[key]
 
 
 @cache
@@ -206,6 +225,7 @@ def test_it_overrides_what_it_offers_and_refuses_the_rest(provider: Provider) ->
         "bars": lambda: provider.bars(asset, session_date=BEFORE),
         "open_interest": lambda: provider.open_interest(asset, session_date=BEFORE),
         "index_values": lambda: provider.index_values(asset, session_date=BEFORE),
+        "underlying_bars": lambda: provider.underlying_bars(asset, first=BEFORE, last=BEFORE),
         "rates": lambda: provider.rates(BEFORE, BEFORE),
         "blocks": lambda: provider.blocks(asset, session_date=BEFORE),
     }
@@ -246,18 +266,17 @@ def test_a_chain_of_an_instant_asked_twice_is_the_same(provider: Provider, name:
 
 @pytest.mark.parametrize(("name", "capability"), capabilities(but=("chain",)))
 def test_records_have_the_rows_of_their_table(
-    provider: Provider, name: str, capability: Capability
+    told: Records, name: str, capability: Capability
 ) -> None:
-    records = asked(provider, capability)
-    assert records.rows.num_rows, "an answer of the test exchange has rows"
-    assert records.provider == name
-    for symbol, day, rows in partitions(records):
-        ordered = conform(records.table, rows, underlying=symbol, session_date=day)
+    assert told.rows.num_rows, "an answer of the test exchange has rows"
+    assert told.provider == name
+    for symbol, day, rows in partitions(told):
+        ordered = conform(told.table, rows, underlying=symbol, session_date=day)
         assert ordered.num_rows == rows.num_rows
-    late = pc.less(records.rows["known_at"], records.rows["event_at"])
+    late = pc.less(told.rows["known_at"], told.rows["event_at"])
     assert not pc.any(late).as_py(), "nothing is known before it happens"
-    assert re.fullmatch(r"[0-9a-f]{64}", records.source_sha256)
-    assert KEY not in records.source_name + repr(records.findings)
+    assert re.fullmatch(r"[0-9a-f]{64}", told.source_sha256)
+    assert KEY not in told.source_name + repr(told.findings)
 
 
 def partitions(records: Records) -> Iterator[tuple[str, date, pa.Table]]:
@@ -272,16 +291,16 @@ def partitions(records: Records) -> Iterator[tuple[str, date, pa.Table]]:
 
 @pytest.mark.parametrize(("name", "capability"), capabilities(but=("chain", "open_interest")))
 def test_the_same_question_gets_the_same_rows_and_identity(
-    provider: Provider, name: str, capability: Capability
+    provider: Provider, told: Records, name: str, capability: Capability
 ) -> None:
-    first, second = asked(provider, capability), asked(provider, capability)
-    assert first.rows.equals(second.rows)
-    assert first.source_sha256 == second.source_sha256
+    again = asked(provider, capability)
+    assert again.rows.equals(told.rows)
+    assert again.source_sha256 == told.source_sha256
 
 
 KEPT = [
     (n, c)
-    for n, c in capabilities(but=("chain", "open_interest", "rates"))
+    for n, c in capabilities(but=("chain", "open_interest", "rates", "underlying_bars"))
     if n != "simulator"  # it has no payload
 ]
 
@@ -327,7 +346,7 @@ def test_an_outage_is_one_readable_error_and_a_probe_that_says_so(
     assert probes
     assert not any(probe.is_reachable for probe in probes)
     assert all(probe.detail for probe in probes)
-    assert time.monotonic() - begun < 10.0
+    assert time.monotonic() - begun < 60.0
 
 
 @pytest.mark.parametrize("name", [n for n in sorted(MAKERS) if n != "simulator"])

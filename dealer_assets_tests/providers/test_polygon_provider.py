@@ -233,14 +233,14 @@ def test_a_piece_that_fails_for_good_leaves_the_others(world, make):
 
 @pytest.mark.parametrize("fault", ["stall", "drip", "silent"])
 def test_a_piece_that_stalls_holds_nobody_up(world, make, fault):
-    world.faults.arm(f"polygon_{fault}", where=f"{CHAIN}SPY", times=1, skip=1, seconds=5)
+    world.faults.arm(f"polygon_{fault}", where=f"{CHAIN}SPY", times=1, skip=1, seconds=20)
     provider = make(attempts=1, timeout_seconds=0.3, total_seconds=0.6)
     provider.snapshot(AAPL, at=NOON)  # the exchange has made its market
     world.faults.clear()
-    world.faults.arm(f"polygon_{fault}", where=f"{CHAIN}AAPL", seconds=5)
+    world.faults.arm(f"polygon_{fault}", where=f"{CHAIN}AAPL", seconds=20)
     began = time.monotonic()
     found = provider.snapshot(AAPL, at=NOON)
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 15.0
     assert found.is_partial
     assert "pages_missing" in codes(found)
 

@@ -72,7 +72,7 @@ def stored(tmp_path):
 def test_every_known_format_is_named():
     assert record_format_names() == (
         "blotter", "cme_text", "cme_json", "open_close", "occ", "reference_rates",
-        "tardis_trades", "dtcc", "cme_csv",
+        "price_csv", "tardis_trades", "dtcc", "cme_csv",
     )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ DUCKDB_TYPES: dict[pa.DataType, str] = {
     INSTANT: "timestamp with time zone",
     pa.list_(pa.string()): "varchar[]",
     pa.list_(pa.float64()): "double[]",
+    pa.list_(INSTANT): "timestamp with time zone[]",
 }
 """Arrow type of the dictionary to the type DuckDB reads it as."""
 

@@ -93,7 +93,7 @@ class Killer:
         code = self.end(signal.SIGKILL)
         assert code == -signal.SIGKILL, f"it ended by itself, code {code}: {self.tail()}"
 
-    def until(self, happened: Callable[[], object], seconds: float = 30.0) -> None:
+    def until(self, happened: Callable[[], object], seconds: float = 60.0) -> None:
         """Wait for something; fails at once when the process ends before."""
         limit = time.monotonic() + seconds
         while not happened():
@@ -141,5 +141,5 @@ def killer(market: Market, data: Path, log: Path, **more: str) -> Iterator[Kille
             assert parent.stdin is not None
             assert parent.stdout is not None
             parent.stdin.close()
-            parent.wait(20.0)
+            parent.wait(60.0)
             parent.stdout.close()

@@ -95,7 +95,7 @@ class Process:
         """Trades used since the session was opened."""
         return self.session.desk.counts.trades
 
-    async def until(self, happened: Callable[[], object], seconds: float = 20.0) -> None:
+    async def until(self, happened: Callable[[], object], seconds: float = 60.0) -> None:
         """Wait for something; fails at once when the process ends before."""
         try:
             async with asyncio.timeout(seconds):
@@ -125,7 +125,7 @@ class Process:
     async def ended(self) -> int:
         """Ask for the end and return the exit code."""
         self.runtime.supervisor.stop("the test is over")
-        return await asyncio.wait_for(self.task, 30.0)
+        return await asyncio.wait_for(self.task, 60.0)
 
 
 @asynccontextmanager
@@ -145,7 +145,7 @@ async def process(
         if not running.task.done():
             runtime.supervisor.stop("the test is over")
             with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait({running.task}, timeout=30.0)
+                await asyncio.wait({running.task}, timeout=60.0)
 
 
 def configured(market: Market, data: Path, monkeypatch: pytest.MonkeyPatch, **more: str) -> None:

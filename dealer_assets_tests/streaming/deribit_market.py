@@ -38,11 +38,11 @@ TALK = TalkOptions(
     summary_seconds=0.1,
     pulse_seconds=5.0,
     gap_seconds=0.0,
-    session=SessionRules(answer_seconds=0.5, retry_seconds=0.02, calls_per_second=100.0),
+    session=SessionRules(answer_seconds=5.0, retry_seconds=0.02, calls_per_second=100.0),
 )
 OPTIONS = DeribitOptions(
     talk=TALK,
-    silent_seconds=5.0,
+    silent_seconds=60.0,
     linger_seconds=0.2,
     look_seconds=0.01,
     backoff=lambda: Backoff(first_seconds=0.02, most_seconds=0.05, cooldown_seconds=0.02),
@@ -68,7 +68,7 @@ class Run:
 
     async def until(self, found: Callable[[], bool]) -> None:
         """Wait for something to come true; fails when the feed ends before."""
-        async with asyncio.timeout(8.0):
+        async with asyncio.timeout(120.0):
             while not found():
                 if self.task.done():
                     self.task.result()

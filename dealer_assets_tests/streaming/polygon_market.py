@@ -77,7 +77,7 @@ class Heard:
     def count(self, what: bytes) -> int:
         return sum(what in payload for payload in self.payloads())
 
-    async def until(self, happened: Callable[[Heard], bool], seconds: float = 20.0) -> None:
+    async def until(self, happened: Callable[[Heard], bool], seconds: float = 60.0) -> None:
         """Wait for something; fails at once when the feed ends before."""
         assert self.task is not None
         try:

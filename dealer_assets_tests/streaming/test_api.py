@@ -109,7 +109,7 @@ async def serving(
     app = build_app(hub, access or Access(host="127.0.0.1", burst=1e6), pace=chosen)
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     server = asyncio.ensure_future(serve(app, host="127.0.0.1", port=0, on_ready=port.set_result))
-    url = f"http://127.0.0.1:{await asyncio.wait_for(port, 5)}"
+    url = f"http://127.0.0.1:{await asyncio.wait_for(port, 60)}"
     try:
         async with aiohttp.ClientSession() as http:
             yield Served(hub, chosen, url, http)

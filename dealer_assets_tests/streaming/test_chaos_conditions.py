@@ -88,7 +88,10 @@ def problems(live: Process) -> str:
     return "; ".join(live.health["problems"])
 
 
-@pytest.mark.parametrize("where", ["journal", "lake", "both"])
+@pytest.mark.parametrize(
+    "where",
+    [*(pytest.param(place, marks=pytest.mark.chaos) for place in ("journal", "lake")), "both"],
+)
 def test_a_disk_that_is_full_for_a_while_costs_nothing(
     venue: Market, data: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
@@ -114,6 +117,7 @@ def test_a_disk_that_is_full_for_a_while_costs_nothing(
     assert not list((data / "stream").rglob("*.journal"))
 
 
+@pytest.mark.chaos
 def test_a_disk_that_stays_full_ends_the_process_with_a_code_and_the_next_one_goes_on(
     venue: Market, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,7 +128,7 @@ def test_a_disk_that_stays_full_ends_the_process_with_a_code_and_the_next_one_go
             await live.until_live()
             await live.until_trades(5)
             with full(monkeypatch, (streaming.keeping.journal.Journal, "append")):
-                return await asyncio.wait_for(live.task, 20.0)
+                return await asyncio.wait_for(live.task, 60.0)
 
     async def recovered() -> int:
         async with process(venue) as live:
@@ -138,6 +142,7 @@ def test_a_disk_that_stays_full_ends_the_process_with_a_code_and_the_next_one_go
     assert_whole(Outcome.of(data, venue.symbol), venue)
 
 
+@pytest.mark.chaos
 def test_a_lake_that_is_away_for_a_while_costs_nothing(
     venue: Market, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,6 +165,7 @@ def test_a_lake_that_is_away_for_a_while_costs_nothing(
     assert_whole(Outcome.of(data, venue.symbol), venue)
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("step_us", [HOUR_US, -HOUR_US])
 def test_a_wall_clock_that_jumps_and_comes_back_loses_no_trade(
     venue: Market, data: Path, step_us: int
@@ -182,6 +188,7 @@ def test_a_wall_clock_that_jumps_and_comes_back_loses_no_trade(
     assert_whole(Outcome.of(data, venue.symbol), venue)
 
 
+@pytest.mark.chaos
 def test_a_clock_that_jumps_while_the_connection_is_lost_hides_no_gap(
     venue: Market, data: Path
 ) -> None:
@@ -204,6 +211,7 @@ def test_a_clock_that_jumps_while_the_connection_is_lost_hides_no_gap(
     assert_whole(Outcome.of(data, venue.symbol), venue)
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("fault", ["polygon_503", "polygon_refused", "polygon_truncated"])
 def test_a_venue_whose_rest_is_down_is_asked_again(venue: Market, data: Path, fault: str) -> None:
     async def main() -> int:
@@ -224,6 +232,7 @@ def test_a_venue_whose_rest_is_down_is_asked_again(venue: Market, data: Path, fa
     assert_whole(found, venue)
 
 
+@pytest.mark.chaos
 def test_a_venue_whose_rest_stays_down_leaves_a_gap_that_says_so(venue: Market, data: Path) -> None:
     async def main() -> int:
         async with process(venue) as live:
@@ -246,6 +255,7 @@ def test_a_venue_whose_rest_stays_down_leaves_a_gap_that_says_so(venue: Market, 
     assert not found.prints(OPEN_US, found.live_until_us) - venue.printed(OPEN_US, 2**62)
 
 
+@pytest.mark.chaos
 def test_dagster_that_refuses_or_hangs_stops_nothing(
     venue: Market, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,7 +282,7 @@ def test_a_taken_api_port_ends_the_process_in_words(venue: Market) -> None:
     async def main(port: int) -> tuple[int, str]:
         own = settings().model_copy(update={"stream_port": port})
         async with process(venue, serve=serving(own, lambda _: None)) as live:
-            code = await asyncio.wait_for(live.task, 20.0)
+            code = await asyncio.wait_for(live.task, 60.0)
             return code, live.runtime.supervisor.reason
 
     with socket.socket() as taken:
@@ -285,6 +295,7 @@ def test_a_taken_api_port_ends_the_process_in_words(venue: Market) -> None:
     assert "DEALER_STREAM_PORT" in reason
 
 
+@pytest.mark.chaos
 def test_a_storm_of_api_clients_costs_no_trade(venue: Market, data: Path) -> None:
     ports: list[int] = []
 
@@ -296,13 +307,13 @@ def test_a_storm_of_api_clients_costs_no_trade(venue: Market, data: Path) -> Non
             await live.until_live()
             await live.until(lambda: ports)
             base = f"http://127.0.0.1:{ports[0]}"
-            async with httpx.AsyncClient(base_url=base, timeout=20.0) as client:
+            async with httpx.AsyncClient(base_url=base, timeout=60.0) as client:
                 for _ in range(3):
                     asked = [client.get(path) for path in ("/health", "/snapshot") * 25]
                     answers = await asyncio.gather(*asked)
                     assert {answer.status_code for answer in answers} <= {200, 404, 429, 503}
                 told: dict[str, Any] = {}
-                async with asyncio.timeout(10.0):
+                async with asyncio.timeout(60.0):
                     while "desks" not in told:  # of too many clients some are sent away
                         told = (await client.get("/health")).json()
                         await asyncio.sleep(0.05)

@@ -112,7 +112,7 @@ def printed(
     """Return option and number of a day's trades before an instant, as the venue tells them."""
     found: Counter[tuple[str, int]] = Counter()
     begin = since or datetime.combine(day, datetime.min.time(), UTC)
-    with httpx.Client(base_url=market.url, timeout=20.0) as http:
+    with httpx.Client(base_url=market.url, timeout=60.0) as http:
         asked = Exchange(market.world, market.url, http)
         while begin < until:
             end = min(begin + timedelta(minutes=20), until)
@@ -185,7 +185,7 @@ async def suffer(live: Process, name: str, trial: Trial) -> None:
     faults.clear()
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 def test_the_process_outlives_every_fault_and_misses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,6 +216,7 @@ def test_the_process_outlives_every_fault_and_misses_nothing(
     assert noted == Counter(gap["reason"] for gap in gaps if gap["status"] == "backfilled")
 
 
+@pytest.mark.chaos
 def test_midnight_with_a_connection_lost_splits_the_sessions_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

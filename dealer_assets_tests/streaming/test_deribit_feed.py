@@ -170,7 +170,7 @@ def test_wrong_credentials_stop_the_feed(market: Exchange) -> None:
     async def talk() -> None:
         async with running(market, credentials=wrong) as run:
             with pytest.raises(FeedRefusedError, match="13004") as refused:
-                await asyncio.wait_for(run.task, 5.0)
+                await asyncio.wait_for(run.task, 60.0)
             assert "not-the-secret" not in str(refused.value) + run.feed.state.problem
 
     asyncio.run(talk())
@@ -191,12 +191,14 @@ def test_raw_without_credentials_falls_back(market: Exchange) -> None:
 
 def test_heartbeats_are_answered_for_as_long_as_it_runs() -> None:
     options = replace(OPTIONS, talk=replace(TALK, summary_seconds=60.0))
-    with exchange(second=0.01) as market:
+    with exchange(second=0.1) as market:
 
         async def talk() -> None:
             async with running(market, options) as run:
                 await run.live()
-                await asyncio.sleep(0.5)  # five heartbeats; one left unanswered closes after 0.1 s
+                await asyncio.sleep(
+                    2.5
+                )  # two heartbeats; one left unanswered closes after a second
                 assert (run.feed.state.phase, run.feed.state.drops) == ("live", 0)
 
         asyncio.run(talk())

@@ -67,7 +67,7 @@ def note(to: Reporter, rows: int = 100, *, table: str = "live_gamma", health: st
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110  another task makes it true
             await asyncio.sleep(0.01)
 

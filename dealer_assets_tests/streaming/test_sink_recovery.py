@@ -195,7 +195,7 @@ from dealer_assets.tables import LIVE_TRADES
 from dealer_assets_tests.streaming.made_rows import DAY, OPEN_US, made_rows
 from streaming.keeping.sink import Sink
 
-def append_for_ever(folder):
+def append_for_ever(folder, tell):
     sink = Sink(open_lake(str(folder / "lake")), folder / "stream", stream="us",
                 sessions={"SPX": DAY, "SPY": DAY}, rows_per_part=40)
     first = sink.acknowledged[LIVE_TRADES.name, "SPX"]
@@ -204,13 +204,19 @@ def append_for_ever(folder):
         sink.append((LIVE_TRADES, "SPX", rows))
         first += 7
         os.write(1, f"{first} ".encode())  # one write: a number is whole, or not there
+        if tell:
+            os.write(tell, b".")
+        tell = 0
 
 moments = random.Random(20261120)
-for _ in range(10):
+for number in range(10):
+    told, tell = os.pipe()
     pid = os.fork()
     if not pid:
-        append_for_ever(Path(sys.argv[1]))
-    time.sleep(moments.uniform(0.04, 0.15))
+        append_for_ever(Path(sys.argv[1]), tell)
+    if number % 2:
+        os.read(told, 1)  # a busy machine may take long to come that far
+    time.sleep(moments.uniform(0.0, 0.15))
     os.kill(pid, signal.SIGKILL)
     assert os.WIFSIGNALED(os.waitpid(pid, 0)[1]), "it has to be at work when it is killed"
 """
@@ -220,7 +226,7 @@ def test_processes_killed_at_ten_moments_lose_and_double_nothing(
     tmp_path: Path, opened: ExitStack
 ) -> None:
     command = [sys.executable, "-c", KILL_TEN, str(tmp_path)]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     acknowledged = max(map(int, done.stdout.split()))
     desk = Desk(tmp_path, opened, rows_per_part=40)

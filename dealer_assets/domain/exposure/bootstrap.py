@@ -7,7 +7,8 @@ belong here: conventions (`variants`), what the spread means (`band`). Sources o
 Errors are drawn around our own inference: a forward moves by its standard error and every vol of
 its slice with it, because the prices stay; a vol moves by a share of its quote's half-spread,
 partly with its whole slice; open interest moves by a share of itself, partly with its whole slice
-and right. The seed is fixed: same input, same bytes.
+and right; a position that is estimated moves by its own error, partly with all of its right
+(`position_error`). The seed is fixed: same input, same bytes.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from dealer_assets.domain.conventions import PROFILE_LEVELS
 from dealer_assets.domain.exposure.market import Market, of_strike
+from dealer_assets.domain.exposure.position_error import PositionError
 from dealer_assets.domain.exposure.repricing import (
     Smile,
     StickyMoneyness,
@@ -36,6 +38,9 @@ Ints = NDArray[np.int64]
 
 SEED = 20_230_616
 RESAMPLES = 200
+RESAMPLES_BESIDE = 100
+"""Of a model beside the headline: half of the time, and the ends of its far wider band stay within
+a quarter of a standard deviation."""
 
 VOL_ERROR_IN_HALF_SPREADS = 0.41
 """Standard error of a mid's vol in half-spreads: the residual of mids to a smooth fit."""
@@ -81,12 +86,15 @@ class Errors:
     oi, oi_shared : float64 array, shape (n,)
         Relative, of each contract's open interest: its own part, and the part it has in common
         with its slice and right.
+    position : PositionError, optional
+        Relative, of each contract's position; none without it.
     """
 
     forward: Floats
     total_vol: Floats
     oi: Floats
     oi_shared: Floats
+    position: PositionError | None = None
 
 
 @dataclass(frozen=True)
@@ -200,6 +208,7 @@ class _Draw:
     oi_shared: NDArray[np.float32]
     oi_block: Ints
     oi_mean: NDArray[np.float32]
+    position: PositionError | None
 
     @classmethod
     def of(
@@ -221,6 +230,7 @@ class _Draw:
             oi_shared=shared.astype(np.float32),
             oi_block=2 * market.slice_id[index] + market.is_call[index],
             oi_mean=(-0.5 * (own * own + shared * shared)).astype(np.float32),
+            position=errors.position.at(index) if errors.position else None,
         )
 
     def oi_factor(self, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -306,6 +316,8 @@ class Resampler:
         amount = self._amount
         if errors.has_oi:
             amount = amount * errors.oi_factor(rng)
+        if errors.position is not None:
+            amount = amount * (1.0 + errors.position.draw(rng))  # possibly of the other sign
         if not errors.has_vol:
             return self._folded(self._k, self._s, amount)
         slices = errors.forward.size

@@ -27,12 +27,16 @@ from dealer_assets.domain.conventions import (
 from dealer_assets.domain.exposure.aggregate import Book, days_to_expiry
 from dealer_assets.domain.exposure.band import Band, level_columns
 from dealer_assets.domain.exposure.moves import ExpectedMove
+from dealer_assets.domain.exposure.position_error import NORMAL_95
 from dealer_assets.domain.exposure.profile import Profile
 
 Floats = NDArray[np.float64]
 
 MIN_TWO_SIDED_SHARE = 0.5
 """Below this share of two-sided quotes a chain is no market picture (real chains: 0.89-0.96)."""
+
+MIN_POSITIONED_OI_SHARE = 0.5
+"""Below this share of open interest with a position, a model does not speak of the whole book."""
 
 MIN_DETERMINED_OI_SHARE = 0.5
 """Below this share of open interest with a vol from a quote, sums rest on guesses."""
@@ -166,12 +170,18 @@ def _peak(strikes: Floats, height: Floats) -> float | None:
 
 
 def _max_pain(book: Book) -> float | None:
-    """Strike at which holders of the nearest expiry receive least; ties go to the lowest."""
+    """Strike at which holders of the nearest expiry receive least; ties go to the lowest.
+
+    Holders are those of the open interest, whatever the model says of dealers.
+    """
     if book.strike.size == 0:
         return None
     nearest = book.years == book.years.min()
     strike, is_call = book.strike[nearest], book.is_call[nearest]
-    size = np.abs(book.position[nearest]) * book.multiplier[nearest]
+    open_interest = np.nan_to_num(floats(book.rows, "open_interest_contracts")[nearest])
+    if not open_interest.any():
+        return None
+    size = open_interest * book.multiplier[nearest]
     settle = np.unique(strike)
     gap = settle[:, None] - strike[None, :]
     payout = np.maximum(np.where(is_call[None, :], gap, -gap), 0.0) @ size
@@ -212,7 +222,12 @@ def spot_is_off(priced: pa.Table) -> bool:
 
 
 def judge(
-    chain: pa.Table, priced: pa.Table, *, is_partial: bool, surface_reasons: Sequence[str] = ()
+    chain: pa.Table,
+    priced: pa.Table,
+    *,
+    is_partial: bool,
+    surface_reasons: Sequence[str] = (),
+    unpositioned_share: float = 0.0,
 ) -> Quality:
     """Judge whether levels of this snapshot may be published.
 
@@ -226,6 +241,8 @@ def judge(
         The chain is known to be incomplete.
     surface_reasons : sequence of str
         Thresholds that the fitted surface does not meet.
+    unpositioned_share : float
+        Share of open interest without a position; NaN counts as none.
 
     Returns
     -------
@@ -243,6 +260,8 @@ def judge(
         reasons.append("partial_chain")
     if spot_is_off(priced):
         reasons.append("spot_disagrees_with_chain")
+    if unpositioned_share > 1.0 - MIN_POSITIONED_OI_SHARE:
+        reasons.append("few_positions")
     reasons += surface_reasons
     return Quality(two_sided, determined, is_partial, tuple(reasons))
 
@@ -289,6 +308,7 @@ def level_row(
         "model": book.model,
         "contracts": contracts,
         "contracts_used": book.strike.size,
+        "unpositioned_oi_share": _known(book.told.unpositioned_share),
         "net_delta_exposure_usd": float(book.delta_usd.sum()),
         "net_gamma_exposure_usd_per_pct": float(gamma.sum()),
         "net_vanna_exposure_usd_per_vol_pt": float(book.vanna_usd_per_vol_pt.sum()),
@@ -297,6 +317,7 @@ def level_row(
         "call_gamma_exposure_usd_per_pct": call,
         "put_gamma_exposure_usd_per_pct": put,
         "gross_gamma_exposure_usd_per_pct": gross,
+        "net_gamma_sd_usd_per_pct": _known(book.sd_of("gamma_usd_per_pct")),
         "flip_price": flip.price,
         "flip_status": band.status(flip.status) if band else flip.status,
         "flip_pct": None if flip.price is None else flip.price / book.spot - 1.0,
@@ -316,6 +337,7 @@ def level_row(
         "is_publishable": quality.is_publishable,
         "quality_reasons": list(quality.reasons),
         **_band_columns(band, flip),
+        **_position_columns(book, band),
         "expected_move_straddle_usd": _known(move.straddle_move_usd),
         "expected_move_vol_365_usd": _known(move.vol_move_365_usd),
         "expected_move_vol_252_usd": _known(move.vol_move_252_usd),
@@ -330,6 +352,25 @@ def _band_columns(band: Band | None, flip: Flip) -> dict[str, float | int | None
     columns = level_columns(band)
     if flip.price is None:
         columns |= dict.fromkeys(("flip_lo", "flip_median", "flip_hi", "flip_band_pct"))
+    return columns
+
+
+_OTHER_THAN_GAMMA = (
+    ("delta", "usd"),
+    ("vanna", "usd_per_vol_pt"),
+    ("charm", "usd_per_day"),
+    ("volga", "usd_per_vol_pt2"),
+)
+
+
+def _position_columns(book: Book, band: Band | None) -> dict[str, float | None]:
+    """Lay out what the positions' error leaves of the other exposures; gamma's is in the band."""
+    columns: dict[str, float | None] = {}
+    for name, unit in _OTHER_THAN_GAMMA if band else ():
+        exposure = f"{name}_{unit}"
+        net, sd = float(getattr(book, exposure).sum()), book.sd_of(exposure)
+        columns[f"net_{name}_lo_{unit}"] = _known(net - NORMAL_95 * sd)
+        columns[f"net_{name}_hi_{unit}"] = _known(net + NORMAL_95 * sd)
     return columns
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from dealer_assets.domain.columns import equals, expired, floats, integers
 from dealer_assets.domain.exposure.aggregate import Book
-from dealer_assets.domain.positions.models import Holdings, position_model
+from dealer_assets.domain.exposure.position_error import PositionError
 from dealer_assets.domain.pricing.implied_vol import implied_vol
 from dealer_assets.errors import BadInputError
 from dealer_assets.underlyings import underlying
@@ -49,7 +49,9 @@ class Market:
     open_interest, volume : float64 array
         Contracts; NaN where not known.
     position : float64 array
-        Signed dealer position [contracts]; 0 where open interest is not known.
+        Signed dealer position [contracts]; 0 where the model tells none.
+    position_error : PositionError
+        Its error, each contract's relative to the position itself.
     multiplier : float64 array
         Units per contract.
     vendor_vol : float64 array
@@ -82,6 +84,7 @@ class Market:
     open_interest: Floats
     volume: Floats
     position: Floats
+    position_error: PositionError
     multiplier: Floats
     vendor_vol: Floats
     total_vol: Floats
@@ -125,7 +128,7 @@ def market_of(book: Book, chain: pa.Table, priced: pa.Table) -> Market:
     Raises
     ------
     BadInputError
-        When chain and priced rows are not of the same live contracts, or the model is unknown.
+        When chain and priced rows are not of the same live contracts.
     """
     live = chain.filter(pa.array(~expired(chain)))
     if live.num_rows != priced.num_rows or not live["symbol"].equals(priced["symbol"]):
@@ -136,9 +139,10 @@ def market_of(book: Book, chain: pa.Table, priced: pa.Table) -> Market:
     is_call, strike = equals(priced, "right", "call"), floats(priced, "strike")
     open_interest = floats(priced, "open_interest_contracts")
     vendor = floats(live, "vendor_implied_vol")
-    position = np.nan_to_num(position_model(book.model)(Holdings(is_call, open_interest)).contracts)
+    position = np.nan_to_num(book.told.contracts)
+    relative = _relative(book.told.error, position)
     # conventions and draws re-price with Black's gamma; the ratio makes it the contract's own
-    position[np.isfinite(floats(priced, "implied_vol")) & (open_interest > 0.0)] *= book.gamma_ratio
+    position[book.counted] *= book.gamma_ratio
     first, slice_id = _slices(priced)
     years = floats(priced, "year_fraction")
     carried = floats(priced, "variance_years")
@@ -156,6 +160,7 @@ def market_of(book: Book, chain: pa.Table, priced: pa.Table) -> Market:
         open_interest=open_interest,
         volume=floats(live, "volume_contracts"),
         position=position,
+        position_error=relative,
         multiplier=floats(priced, "multiplier"),
         vendor_vol=np.where(vendor > 0.0, vendor, np.nan),
         total_vol=floats(priced, "implied_vol") * np.sqrt(variance_years),
@@ -169,6 +174,14 @@ def market_of(book: Book, chain: pa.Table, priced: pa.Table) -> Market:
         slice_is_parity=np.isin(forward_method, ("parity", "venue")),
         slice_pairs=floats(priced, "forward_pairs")[first],
         slice_residual=floats(priced, "forward_residual")[first],
+    )
+
+
+def _relative(error: PositionError, position: Floats) -> PositionError:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        own, common = np.abs(error.own / position), error.common / position
+    return PositionError(
+        np.where(position == 0.0, 0.0, own), np.where(position == 0.0, 0.0, common), error.group
     )
 
 

@@ -13,9 +13,14 @@ import pyarrow as pa
 from dealer_assets import tables
 from dealer_assets.domain.columns import expired
 from dealer_assets.domain.coverage import coverage_of
-from dealer_assets.domain.exposure.aggregate import Book, exposure_rows, open_book
+from dealer_assets.domain.exposure.aggregate import (
+    Book,
+    book_as_told,
+    exposure_rows,
+    open_book,
+)
 from dealer_assets.domain.exposure.band import Band, level_band, variant_columns
-from dealer_assets.domain.exposure.bootstrap import RESAMPLES
+from dealer_assets.domain.exposure.bootstrap import RESAMPLES, RESAMPLES_BESIDE
 from dealer_assets.domain.exposure.fitted import Fitted
 from dealer_assets.domain.exposure.levels import (
     Quality,
@@ -32,6 +37,7 @@ from dealer_assets.domain.exposure.profile import (
 )
 from dealer_assets.domain.exposure.repricing import smile_of
 from dealer_assets.domain.exposure.scenario import scenario_grid
+from dealer_assets.domain.exposure.side_by_side import told_by
 from dealer_assets.underlyings import underlying
 
 
@@ -77,8 +83,10 @@ def expose(
     priced: pa.Table,
     *,
     model: str,
+    settled: pa.Table | None = None,
     market: Fitted | None = None,
     resamples: int = RESAMPLES,
+    conventions: bool = True,
 ) -> Exposure:
     """Derive exposures and levels of one priced snapshot.
 
@@ -90,11 +98,15 @@ def expose(
         Its live contracts, `tables.CONTRACT_GREEKS` schema, not empty.
     model : str
         Position model.
+    settled : pyarrow.Table, optional
+        Positions the session opened with, `tables.DEALER_POSITIONS` schema.
     market : Fitted, optional
         Forwards and surface of the snapshot. Without it forwards count as exact, and there is no
         level under sticky moneyness.
     resamples : int
         Draws behind the bands; 0 leaves them out.
+    conventions : bool
+        Bands over conventions too; without them only a model that estimates its positions has any.
 
     Returns
     -------
@@ -103,11 +115,14 @@ def expose(
     Raises
     ------
     BadInputError
-        When the model is unknown.
+        When the model is unknown, or needs settled positions and there are none of it.
     """
-    book = open_book(priced, model)
+    book = open_book(priced, model, settled)
     profile = gamma_profile(book) if book.strike.size else None
-    band = _band(book, chain, priced, market, resamples) if resamples else None
+    band = None
+    if resamples and (conventions or book.has_error):
+        count = resamples if conventions else min(resamples, RESAMPLES_BESIDE)
+        band = _band(book, chain, priced, market, resamples=count, conventions=conventions)
     live = chain.filter(pa.array(~expired(chain)))
     coverage = coverage_of(underlying(book.snapshot["underlying"]), chain)
     quality = judge(
@@ -115,6 +130,7 @@ def expose(
         priced,
         is_partial=coverage.is_partial,
         surface_reasons=market.reasons if market else (),
+        unpositioned_share=book.told.unpositioned_share,
     )
     levels = level_row(
         book,
@@ -128,7 +144,13 @@ def expose(
 
 
 def _band(
-    book: Book, chain: pa.Table, priced: pa.Table, market: Fitted | None, resamples: int
+    book: Book,
+    chain: pa.Table,
+    priced: pa.Table,
+    market: Fitted | None,
+    *,
+    resamples: int,
+    conventions: bool = True,
 ) -> Band:
     return level_band(
         book,
@@ -137,22 +159,32 @@ def _band(
         surface=market.smiles if market else None,
         forward_error=market.forward_error if market else None,
         resamples=resamples,
+        conventions=conventions,
     )
 
 
-def exposures_of(priced: pa.Table, *, model: str) -> pa.Table:
-    """Rows of `tables.DEALER_EXPOSURE` of one priced snapshot; empty when nothing is priced."""
-    if priced.num_rows == 0:
-        return tables.DEALER_EXPOSURE.schema.empty_table()
-    return exposure_rows(open_book(priced, model))
+def _book(priced: pa.Table, model: str, settled: pa.Table | None) -> Book | None:
+    """Open one model's book of a priced snapshot; None where nothing is priced or told."""
+    told = told_by(model, priced, settled) if priced.num_rows else None
+    return None if told is None else book_as_told(priced, told)
 
 
-def profile_of(priced: pa.Table, *, model: str, market: Fitted | None = None) -> pa.Table:
+def exposures_of(priced: pa.Table, *, model: str, settled: pa.Table | None = None) -> pa.Table:
+    """Rows of `tables.DEALER_EXPOSURE` of one priced snapshot; empty when nothing is told."""
+    book = _book(priced, model, settled)
+    return tables.DEALER_EXPOSURE.schema.empty_table() if book is None else exposure_rows(book)
+
+
+def profile_of(
+    priced: pa.Table,
+    *,
+    model: str,
+    settled: pa.Table | None = None,
+    market: Fitted | None = None,
+) -> pa.Table:
     """Rows of `tables.GAMMA_PROFILE` of one priced snapshot; empty when no contract counts."""
-    if priced.num_rows == 0:
-        return tables.GAMMA_PROFILE.schema.empty_table()
-    book = open_book(priced, model)
-    if book.strike.size == 0:
+    book = _book(priced, model, settled)
+    if book is None or book.strike.size == 0:
         return tables.GAMMA_PROFILE.schema.empty_table()
     moving = None
     if market is not None:
@@ -161,29 +193,41 @@ def profile_of(priced: pa.Table, *, model: str, market: Fitted | None = None) ->
 
 
 def levels_of(
-    chain: pa.Table, priced: pa.Table, *, model: str, market: Fitted | None = None
+    chain: pa.Table,
+    priced: pa.Table,
+    *,
+    model: str,
+    settled: pa.Table | None = None,
+    market: Fitted | None = None,
+    conventions: bool = True,
 ) -> pa.Table:
-    """Row of `tables.EXPOSURE_LEVELS` of one priced snapshot; empty when nothing is priced."""
-    if priced.num_rows == 0:
+    """Row of `tables.EXPOSURE_LEVELS` of one priced snapshot; empty when nothing is told."""
+    if priced.num_rows == 0 or told_by(model, priced, settled) is None:
         return tables.EXPOSURE_LEVELS.schema.empty_table()
-    return expose(chain, priced, model=model, market=market).levels
+    return expose(
+        chain, priced, model=model, settled=settled, market=market, conventions=conventions
+    ).levels
 
 
 def band_of(
-    chain: pa.Table, priced: pa.Table, *, model: str, market: Fitted | None = None
+    chain: pa.Table,
+    priced: pa.Table,
+    *,
+    model: str,
+    settled: pa.Table | None = None,
+    market: Fitted | None = None,
 ) -> pa.Table:
-    """Rows of `tables.LEVEL_BAND` of one priced snapshot; empty when nothing is priced."""
-    if priced.num_rows == 0:
+    """Rows of `tables.LEVEL_BAND` of one priced snapshot; empty when nothing is told."""
+    book = _book(priced, model, settled)
+    if book is None:
         return tables.LEVEL_BAND.schema.empty_table()
-    book = open_book(priced, model)
     band = _band(book, chain, priced, market, resamples=1)
     return snapshot_rows(tables.LEVEL_BAND, book, variant_columns(band))
 
 
-def scenarios_of(priced: pa.Table, *, model: str) -> pa.Table:
-    """Rows of `tables.SCENARIO_GRID` of one priced snapshot; empty when nothing is priced."""
-    if priced.num_rows == 0:
+def scenarios_of(priced: pa.Table, *, model: str, settled: pa.Table | None = None) -> pa.Table:
+    """Rows of `tables.SCENARIO_GRID` of one priced snapshot; empty when nothing is told."""
+    book = _book(priced, model, settled)
+    if book is None:
         return tables.SCENARIO_GRID.schema.empty_table()
-    book = open_book(priced, model)
-    cells = scenario_grid(book)
-    return snapshot_rows(tables.SCENARIO_GRID, book, vars(cells))
+    return snapshot_rows(tables.SCENARIO_GRID, book, vars(scenario_grid(book)))

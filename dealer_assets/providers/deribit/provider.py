@@ -41,6 +41,7 @@ from dealer_assets.providers.deribit.sessions import (
     value_records,
 )
 from dealer_assets.providers.deribit.trades import trade_records
+from dealer_assets.providers.deribit.underlying_bars import fetch_underlying_bars
 from dealer_assets.providers.patience import Patience
 from dealer_assets.underlyings import Underlying
 
@@ -86,7 +87,15 @@ class DeribitProvider(Provider):
     name = "deribit"
     gives_whole_sessions = True
     capabilities: frozenset[Capability] = frozenset(
-        {"chain", "listing", "trades", "open_interest", "index_values", "blocks"}
+        {
+            "chain",
+            "listing",
+            "trades",
+            "open_interest",
+            "index_values",
+            "underlying_bars",
+            "blocks",
+        }
     )
 
     def __init__(
@@ -280,6 +289,18 @@ class DeribitProvider(Provider):
             self._asked(underlying, session_date, keep),
             source_name=name,
             source_sha256=identity(name),
+        )
+
+    def underlying_bars(self, underlying: Underlying, *, first: date, last: date) -> Records:
+        """Return day bars of the perpetual; see `Provider.underlying_bars`.
+
+        Raises
+        ------
+        ProviderError
+            When a chart cannot be had.
+        """
+        return fetch_underlying_bars(
+            self._api, underlying, first=first, last=last, now=self._clock()
         )
 
     def probe(self, underlying: Underlying, *, now: datetime) -> Sequence[Probe]:

@@ -70,7 +70,16 @@ class PolygonProvider(Provider):
 
     name = "polygon"
     capabilities = frozenset(
-        {"chain", "listing", "trades", "quotes", "bars", "open_interest", "index_values"}
+        {
+            "chain",
+            "listing",
+            "trades",
+            "quotes",
+            "bars",
+            "open_interest",
+            "index_values",
+            "underlying_bars",
+        }
     )
 
     def __init__(
@@ -274,6 +283,14 @@ class PolygonProvider(Provider):
         from dealer_assets.providers.polygon.index_values import fetch_index_values
 
         return fetch_index_values(self._errand(underlying, session_date, keep))
+
+    def underlying_bars(self, underlying: Underlying, *, first: date, last: date) -> Records:
+        """Return day bars of a share or fund; see `Provider.underlying_bars`."""
+        from dealer_assets.providers.polygon.underlying_bars import fetch_underlying_bars
+
+        return fetch_underlying_bars(
+            self.client, underlying, first=first, last=last, now=self._clock(), delay=self.delay
+        )
 
     def open_interest(self, underlying: Underlying, *, session_date: date) -> Records:
         """Return the open interest of the running session; see `Provider.open_interest`.

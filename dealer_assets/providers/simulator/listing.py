@@ -20,7 +20,7 @@ from dealer_assets import tables
 from dealer_assets.domain import sessions
 from dealer_assets.domain.instruments import Contract
 from dealer_assets.providers.simulator.expiries import Series, listed_series
-from dealer_assets.providers.simulator.market import closes, day_number
+from dealer_assets.providers.simulator.market import FIRST, closes, day_number
 from dealer_assets.providers.simulator.noise import Words, combine, stream_key
 from dealer_assets.providers.simulator.profiles import Profile, profile_of
 from dealer_assets.underlyings import Underlying, underlying
@@ -59,6 +59,8 @@ class Listing:
         True for calls.
     contract_id : uint64 array, shape (n,)
         Random-number address of each contract, the same in every session.
+    listed_on : int64 array, shape (n,)
+        Ordinal of the first session that listed each contract; the same in every session.
     columns : dict of str to pyarrow.Array
         Columns of the snapshot table that do not change within the session.
     """
@@ -69,6 +71,7 @@ class Listing:
     strike: Floats
     is_call: Bools
     contract_id: Words
+    listed_on: Ints
     columns: dict[str, pa.Array]
 
 
@@ -95,7 +98,9 @@ def session_listing(seed: int, symbol: str, *, day: date, density: float) -> Lis
     profile = profile_of(entry)
     series = tuple(listed_series(entry, profile, day=day))
     history = closes(seed, symbol)
-    ladders = [_ladder(s, profile, history=history, day=day, density=density) for s in series]
+    found = [_ladder(s, profile, history=history, day=day, density=density) for s in series]
+    ladders = [strikes for strikes, _ in found]
+    listed = np.concatenate([np.repeat(first, 2) for _, first in found])
     counts = [2 * ladder.size for ladder in ladders]
     slice_id = np.repeat(np.arange(len(series)), counts)
     strike = np.concatenate([np.repeat(ladder, 2) for ladder in ladders])
@@ -110,6 +115,7 @@ def session_listing(seed: int, symbol: str, *, day: date, density: float) -> Lis
         strike=strike,
         is_call=is_call,
         contract_id=_contract_ids(series, slice_id, strike=strike, is_call=is_call),
+        listed_on=_session_ordinals(entry, listed),
         columns=_columns(entry, series, ladders=ladders, expires=expires, slice_id=slice_id),
     )
 
@@ -118,28 +124,46 @@ def _microseconds(instant: datetime) -> int:
     return round(instant.timestamp()) * 1_000_000
 
 
+def _session_ordinals(entry: Underlying, days: Ints) -> Ints:
+    """Return the ordinals of the sessions on or after calendar days, given as day numbers."""
+    unique, place = np.unique(days, return_inverse=True)
+    first_ordinal = FIRST.toordinal() - day_number(FIRST)
+    before = [date.fromordinal(number + first_ordinal - 1) for number in unique.tolist()]
+    first = [sessions.next_session(entry.calendar, day).toordinal() for day in before]
+    return np.array(first, np.int64)[place]
+
+
 def _ladder(
     series: Series, profile: Profile, *, history: Floats, day: date, density: float
-) -> Floats:
-    """Strikes of one series, ascending."""
+) -> tuple[Floats, Ints]:
+    """Strikes of one series, ascending, and the day number each was first listed on."""
     reach = profile.wing_scale * _CLASS_REACH[series.expiry_class]
     fine = (density / DEFAULT_DENSITY) ** _DENSITY_POWER
     wing = profile.bands[-1]
     multiples: list[Ints] = []
+    listed: list[Ints] = []
     for band in profile.bands:
         opened = max(series.listed_on, series.expiry_date - timedelta(days=band.active_days))
         if opened > day:
             continue
-        past = history[max(day_number(opened) - 1, 0) : day_number(day)]
+        begin = max(day_number(opened), 1)
+        past = history[begin - 1 : day_number(day)]
         # the wings stay where they are: density is about how far out strikes are fine
         share = 1.0 if band is wing else fine
         below = min(reach * min(share * band.below, wing.below), 0.9)
         above = reach * min(share * band.above, wing.above)
         step = band.multiple * profile.strike_step
-        first = max(int(np.ceil(past.min() * (1.0 - below) / step)), 1)
-        last = int(past.max() * (1.0 + above) / step)  # before first: the band is empty
-        multiples.append(np.arange(first, last + 1, dtype=np.int64) * band.multiple)
-    return np.asarray(np.unique(np.concatenate(multiples)) * profile.strike_step, np.float64)
+        lows = np.minimum.accumulate(past) * (1.0 - below) / step
+        highs = np.maximum.accumulate(past) * (1.0 + above) / step
+        # last before first: the band is empty
+        rungs = np.arange(max(int(np.ceil(lows[-1])), 1), int(highs[-1]) + 1, dtype=np.int64)
+        reached = np.maximum(np.searchsorted(-lows, -rungs), np.searchsorted(highs, rungs))
+        multiples.append(rungs * band.multiple)
+        listed.append(begin + reached)
+    multiple, first = np.concatenate(multiples), np.concatenate(listed)
+    order = np.lexsort((first, multiple))
+    strikes, earliest = np.unique(multiple[order], return_index=True)
+    return np.asarray(strikes * profile.strike_step, np.float64), first[order][earliest]
 
 
 def _contract_ids(

@@ -15,10 +15,11 @@ import numpy as np
 from dealer_assets.domain import sessions
 from dealer_assets.errors import BadInputError, NoDataError
 from dealer_assets.providers.simulator import market
+from dealer_assets.providers.simulator.dealing import trade_prices
 from dealer_assets.providers.simulator.flow import Flow, session_flow
 from dealer_assets.providers.simulator.listing import Floats, Ints, session_listing
 from dealer_assets.providers.simulator.profiles import profile_of
-from dealer_assets.providers.simulator.quotes import Session, trade_prices
+from dealer_assets.providers.simulator.quotes import Session
 from dealer_assets.underlyings import Underlying, underlying
 
 
@@ -151,6 +152,7 @@ def traded_by(market_day: MarketDay, minute: int) -> tuple[Floats, Floats, Ints]
         traded,
         minute=when.astype(np.int64),
         open_interest=flow.open_interest[traded],
+        buy_share=flow.buy_share[traded],
     )
     last_trade_us = np.zeros(n, np.int64)
     last_trade_us[traded] = session.open_us + (when * 60.0).astype(np.int64) * 1_000_000

@@ -21,6 +21,8 @@ from dealer_assets import tables
 from dealer_assets.domain.rates import SIMPLE_UP_TO_YEARS, RateCurve, curve_from_par
 from dealer_assets.errors import BadInputError
 from dealer_assets.providers.base import ChainSnapshot, Finding, Keep, Provider, Records
+from dealer_assets.providers.record_rows import Source as RowSource
+from dealer_assets.providers.simulator.bars import underlying_bars
 from dealer_assets.providers.simulator.chain_rows import chain_rows
 from dealer_assets.providers.simulator.listing import DEFAULT_DENSITY, Ints
 from dealer_assets.providers.simulator.market_day import MarketDay, market_day, open_minute
@@ -37,6 +39,7 @@ from dealer_assets.providers.simulator.tape_rows import (
     open_interest_table,
     trades_table,
 )
+from dealer_assets.providers.underlying_bar_rows import bar_rows, traded
 from dealer_assets.underlyings import Underlying, underlying as registry_entry
 
 _ONE_MINUTE = timedelta(minutes=1)
@@ -64,7 +67,16 @@ class SimulatorProvider(Provider):
 
     name = "simulator"
     capabilities = frozenset(
-        {"chain", "listing", "trades", "quotes", "bars", "open_interest", "index_values"}
+        {
+            "chain",
+            "listing",
+            "trades",
+            "quotes",
+            "bars",
+            "open_interest",
+            "index_values",
+            "underlying_bars",
+        }
     )
     can_replay = True
     gives_whole_sessions = True
@@ -151,6 +163,15 @@ class SimulatorProvider(Provider):
         source = self._source("index_values", underlying, session_date)
         rows = index_table(self._day(underlying, session_date), source=source)
         return self._records(tables.INDEX_VALUES, rows, source)
+
+    def underlying_bars(self, underlying: Underlying, *, first: date, last: date) -> Records:
+        """Return day bars; every session asked for is there, also those that are not over."""
+        source = self._source_name(f"underlying_bars {underlying.symbol} {first} {last}")
+        named = RowSource(self.name, source, hashlib.sha256(source.encode()).hexdigest())
+        bars = underlying_bars(self.seed, traded(underlying), first=first, last=last)
+        return self._records(
+            tables.UNDERLYING_BARS, bar_rows(bars, underlying, named), Source(self.name, source)
+        )
 
     def trades(
         self,

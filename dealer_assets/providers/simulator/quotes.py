@@ -263,22 +263,6 @@ def quote_sizes(
     return bid_size, np.ceil(depth * np.exp(0.8 * normal(key + 1, address)))
 
 
-def trade_prices(session: Session, index: Ints, *, minute: Ints, open_interest: Floats) -> Floats:
-    """Return the price of a trade at a minute, at that minute's bid or ask, shape (k,).
-
-    A contract without a bid trades at its ask.
-    """
-    fair = fair_values(session, index, minute=minute)
-    bid, ask = bid_ask(session, index, minute=minute, fair=fair, open_interest=open_interest)
-    return np.where(is_lifted(session, index, minute=minute) | (bid <= 0.0), ask, bid)
-
-
-def is_lifted(session: Session, index: Ints, *, minute: Ints) -> Bools:
-    """Tell whether the last trade of a contract's minute is a buyer's, shape (k,)."""
-    address = combine(session.listing.contract_id[index], minute + session.open_us // 60_000_000)
-    return uniform(stream_key(session.seed, "side", session.symbol), address) < 0.5
-
-
 def vendor_greeks(fair: Fair, *, is_call: Bools, is_deribit: bool) -> tuple[Floats, Floats, Floats]:
     """Return vol, delta and gamma as vendors print them.
 

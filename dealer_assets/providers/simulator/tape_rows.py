@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Any, Literal
 
 import numpy as np
@@ -30,6 +30,8 @@ FEED_LATENCY = timedelta(seconds=1)
 LATENCY_US = FEED_LATENCY // timedelta(microseconds=1)
 _CONTRACT = tuple(column.name for column in CONTRACT)
 _MINUTE_US = 60_000_000
+_DAY_US = 86_400_000_000
+_FIRST_ORDINAL = date(1970, 1, 1).toordinal()
 _LIQUIDATED_SHARE = 0.002
 _CODE_WORDS = pa.array(["", *map(str, range(1, 1024))], pa.string())
 
@@ -169,8 +171,8 @@ def listing_table(market: MarketDay, *, source: Source) -> pa.Table:
     columns = _at_open(market, source, n, event_us=market.session.open_us)
     columns |= contract_columns(market, np.arange(n))
     columns |= {name: listing.columns[name] for name in ("exercise", "settlement", "multiplier")}
-    listed = [datetime.combine(s.listed_on, time(0), UTC) for s in listing.series]
-    columns["listed_at"] = pa.array(listed, INSTANT).take(pa.array(listing.slice_id))
+    listed_us = (listing.listed_on - _FIRST_ORDINAL) * _DAY_US
+    columns["listed_at"] = pa.array(listed_us).cast(INSTANT)
     return schema_table(tables.LISTED_CONTRACTS, columns, n)
 
 

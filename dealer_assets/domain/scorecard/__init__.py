@@ -1,0 +1,1 @@
+"""How levels fared afterwards, beside levels that nobody computed."""
