@@ -19,7 +19,7 @@ import pytest
 from pydantic import SecretStr
 
 from dealer_assets.domain.flow.totals import Sums
-from dealer_assets.errors import BadInputError
+from dealer_assets.errors import BadInputError, NoDataError
 from dealer_assets_tests.streaming import engine_tape
 from streaming.api import documents
 from streaming.api.access import Access, is_loopback
@@ -214,6 +214,12 @@ def test_levels_and_scenarios_of_both_models_come_from_a_real_pricing(priced):
     assert naive["net_gamma_exposure_usd_per_pct"] != flow["net_gamma_exposure_usd_per_pct"]
     totals = priced.totals.models["session_flow"].sums
     assert flow["net_gamma_exposure_usd_per_pct"] == pytest.approx(totals.net[1], rel=1e-9)
+
+
+def test_levels_of_the_estimate_are_refused_without_settled_positions(priced):
+    for document in (documents.levels, documents.scenario):
+        with pytest.raises(NoDataError, match="no settled positions of the session are held"):
+            document(priced, model="live_reconciled")
 
 
 def test_history_is_thinned_to_every_so_many_seconds_of_the_clock():
