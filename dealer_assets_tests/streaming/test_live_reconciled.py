@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,9 @@ from dealer_assets.domain.exposure.aggregate import book_of
 from dealer_assets.domain.flow.settled import Settled
 from dealer_assets.domain.flow.totals import Valued
 from dealer_assets.errors import BadInputError
+from dealer_assets.lake.storage import open_lake
 from dealer_assets.tables.base import exposures as exposure_columns
+from dealer_assets_tests.streaming import small_market
 from dealer_assets_tests.streaming.engine_tape import (
     Tape,
     engine_of,
@@ -44,6 +48,9 @@ from streaming.core.book import Book, BookOptions
 from streaming.core.events import TRADE
 from streaming.core.listing import Listing
 from streaming.core.numbering import Sequences
+from streaming.desk.pipeline import Desk
+from streaming.keeping.sink import Sink
+from streaming.recordings.recording import Recorder, Recording
 
 MODEL = "live_reconciled"
 EXPOSURES = (
@@ -345,3 +352,23 @@ def test_a_lane_without_settled_positions_has_no_rows_of_the_model_beside_one_th
     rows = run(engine_of(made, *tapes), events_of(made, *tapes), tapes[0].at(0.3))
     assert of_model(rows["live_gamma", "SPX"]).num_rows > 5
     assert not of_model(rows["live_gamma", "SPY"]).num_rows
+
+
+def test_a_desk_and_the_replay_of_its_recording_start_with_the_same_positions(tmp_path: Path):
+    begun = small_market.start("crypto")
+    n = begun.listed.num_rows
+    given = replace(begun, settled=settled_rows(begun.listed, np.arange(1.0, n + 1), np.ones(n)))
+    recorder = Recorder(tmp_path, given, started_us=small_market.OPEN_US)
+    recorder.close()
+    opened_with = []
+    for number, start in enumerate((given, Recording(recorder.folder).start())):
+        lake = open_lake(str(tmp_path / f"lake{number}"))
+        journal = tmp_path / f"journal{number}"
+        sink = Sink(lake, journal, stream="simulator", sessions=start.sessions)
+        desk = Desk.open(start, sink)
+        sink.close()
+        assert desk.listing.has_settled(0)
+        opened_with.append(desk.listing.settled)
+    for ours, theirs in zip(*opened_with, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert opened_with[0].position.sum() == n * (n + 1) / 2
