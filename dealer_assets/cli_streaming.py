@@ -281,7 +281,7 @@ def gamma(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh until Ctrl-C.")] = False,
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between refreshes.")] = 2.0,
 ) -> None:
-    """Show the latest live gamma in the lake: spot, net gamma of both models, hedge flow, age.
+    """Show the latest live gamma in the lake: spot, net gamma by model, hedge flow, age.
 
     Read from the lake, so it works beside `dealer live` and after it. Parts close every minute;
     the live API has every second.
@@ -308,6 +308,7 @@ def _gamma_table(lake: Lake, lanes: tuple[Underlying, ...]) -> Table:
     """Lay out the newest second of every lane; fits 80 columns."""
     from rich.table import Table
 
+    from dealer_assets.tables.live import LIVE_RECONCILED
     from streaming.desk.latest import latest
 
     now = datetime.now(UTC)
@@ -321,31 +322,39 @@ def _gamma_table(lake: Lake, lanes: tuple[Underlying, ...]) -> Table:
         pad_edge=False,
     )
     table.add_column("", no_wrap=True)
-    for name in ("spot", "naive", "flow", "hedge", "trades"):
+    # of 80 columns the estimate takes those of the trades, where there is one
+    is_told = any(row and LIVE_RECONCILED in row.gammas for row in found.values())
+    fourth = ("reconciled", "hedge") if is_told else ("hedge", "trades")
+    for name in ("spot", "naive", "flow", *fourth):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("age", no_wrap=True)
     for symbol, row in found.items():
-        table.add_row(symbol, *(_gamma_cells(row, now) if row else _NO_GAMMA))
+        cells = _gamma_cells(row, now, is_told=is_told) if row else _NO_GAMMA
+        table.add_row(symbol, *cells)
     return table
 
 
 _NO_GAMMA = (*["-"] * 5, "[red]none: `dealer live`[/red]")
 
 
-def _gamma_cells(found: Latest, now: datetime) -> list[str]:
-    def signed(value: float | None, unit: float, places: int) -> str:
+def _gamma_cells(found: Latest, now: datetime, *, is_told: bool) -> list[str]:
+    from dealer_assets.tables.live import LIVE_RECONCILED, NAIVE, SESSION_FLOW
+
+    def signed(value: float | None, unit: float, places: int, sd: float | None = None) -> str:
         if value is None:
             return "-"
-        return f"[{'green' if value >= 0 else 'red'}]{value / unit:+,.{places}f}[/]"
+        error = "" if sd is None else f"±{sd / unit:,.{places}f}"
+        return f"[{'green' if value >= 0 else 'red'}]{value / unit:+,.{places}f}{error}[/]"
 
     age = found.age(now).total_seconds()
     words = f"{age:,.0f} s" if 0 <= age < 7200 else f"{found.at:%Y-%m-%d %H:%M}"
     colour = {"fresh": "green", "stale": "bold red", "closed": "yellow"}[found.state]
+    places, gammas = (2 if is_told else 3), found.gammas
+    moved = signed(gammas.get(LIVE_RECONCILED), 1e9, places, found.gamma_sds.get(LIVE_RECONCILED))
+    hedge = signed(found.hedge_flow_usd, 1e6, 0)
     return [
         f"{found.spot:,.2f}",
-        signed(found.gammas.get("naive"), 1e9, 3),
-        signed(found.gammas.get("session_flow"), 1e9, 3),
-        signed(found.hedge_flow_usd, 1e6, 0),
-        f"{found.trades:,}",
+        *(signed(gammas.get(model), 1e9, places) for model in (NAIVE, SESSION_FLOW)),
+        *((moved, hedge) if is_told else (hedge, f"{found.trades:,}")),
         f"[{colour}]{found.state}, {words}[/]",
     ]

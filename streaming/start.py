@@ -60,6 +60,9 @@ class Start:
         Rows of `tables.LISTED_CONTRACTS` of all lanes.
     open_interest : pyarrow.Table or None
         Rows of `tables.OPEN_INTEREST`; None: unknown.
+    settled : pyarrow.Table or None
+        Rows of `tables.DEALER_POSITIONS` of model ``reconciled``: what the sessions opened with;
+        None: unknown.
     curve : RateCurve or None
         Rate curve known when it started.
     options : StreamOptions
@@ -78,6 +81,7 @@ class Start:
     sessions: Mapping[str, date]
     listed: pa.Table
     open_interest: pa.Table | None = None
+    settled: pa.Table | None = None
     curve: RateCurve | None = None
     options: StreamOptions = field(default_factory=StreamOptions)
     taken: Mapping[tuple[str, str], int] = field(default_factory=dict)

@@ -36,13 +36,19 @@ _REPEAT_AFTER = timedelta(minutes=15)
 
 _MADE_OF: dict[str, tuple[tables.Table, ...]] = {
     tables.LIVE_TRADES.name: (tables.LISTED_CONTRACTS,),
-    tables.LIVE_GAMMA.name: (tables.LISTED_CONTRACTS, tables.OPEN_INTEREST, tables.LIVE_TRADES),
+    tables.LIVE_GAMMA.name: (
+        tables.LISTED_CONTRACTS,
+        tables.OPEN_INTEREST,
+        tables.DEALER_POSITIONS,
+        tables.LIVE_TRADES,
+    ),
     tables.LIVE_STRIKES.name: (tables.OPEN_INTEREST, tables.LIVE_TRADES),
     tables.LIVE_FLOW.name: (tables.LIVE_TRADES,),
     tables.LIVE_CONTRACT_FLOW.name: (tables.LIVE_TRADES,),
 }
-"""What of the lake a live table rests on: listing and open interest as held when the stream starts.
-Quotes come from the feed alone; gaps, rejects and heartbeats are of nothing in the lake."""
+"""What of the lake a live table rests on: listing, open interest and settled positions as held when
+the stream starts. Quotes come from the feed alone; gaps, rejects and heartbeats are of nothing in
+the lake."""
 
 _CHECKS = {
     (tables.LIVE_GAMMA.name, live_sessions.FRESH): "Totals keep coming while options quote.",

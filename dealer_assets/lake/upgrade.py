@@ -27,6 +27,11 @@ from dealer_assets.tables import TABLES, Table
 ADDED: dict[str, dict[str, object]] = {
     # until version 2 a snapshot was never known to be partial but by its looks
     tables.CHAIN_SNAPSHOTS.name: {"is_partial": False},
+    # rows of version 1 are of models that tell no error
+    tables.LIVE_GAMMA.name: {
+        "net_gamma_sd_usd_per_pct": None,
+        "settled_open_interest_share": None,
+    },
 }
 """Table to columns that a later version added, with the value that older parts take."""
 

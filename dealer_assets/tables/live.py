@@ -16,9 +16,11 @@ import pyarrow as pa
 from dealer_assets.tables.base import CONTRACT, ID, INSTANT, Column, Table, exposures
 from dealer_assets.tables.events import TAKER_SIDES
 
-LIVE_MODELS = ("naive", "session_flow")
-"""Settled open interest by the naive rule; today's flow alone, dealers opposite to customers. They
-are never mixed in one number."""
+LIVE_MODELS = ("naive", "session_flow", "live_reconciled")
+"""Settled open interest by the naive rule; today's flow alone, dealers opposite to customers; the
+estimated positions that the session opened with, moved by what today's trades are expected to have
+changed. Settled and live are in one number in the last alone, whose name says so."""
+NAIVE, SESSION_FLOW, LIVE_RECONCILED = LIVE_MODELS
 
 TRADE_CLASSES = ("regular", "late", "multi_leg", "cancel", "outside_hours", "block", "combo")
 SIGN_BASES = (
@@ -125,7 +127,7 @@ LIVE_TRADES = Table(
 
 LIVE_GAMMA = Table(
     name="live_gamma",
-    doc="Dealer exposures every second, of settled positions and of the session's flow.",
+    doc="Dealer exposures every second: of settled positions, of the session's flow, of both.",
     grain="underlying x second x model",
     key=("stream_sequence",),
     part="stream",
@@ -138,6 +140,15 @@ LIVE_GAMMA = Table(
         Column("spot_source", pa.string(), "-", "Where it came from."),
         Column("spot_age_seconds", pa.float64(), "s", "Its age.", lower=0.0),
         *exposures("net_"),
+        Column(
+            "net_gamma_sd_usd_per_pct",
+            pa.float64(),
+            "USD per 1 % spot",
+            "Standard deviation of net gamma by the positions' own error; null: the model tells "
+            "none.",
+            True,
+            lower=0.0,
+        ),
         Column("call_gamma_exposure_usd_per_pct", pa.float64(), "USD per 1 % spot", "Calls' part."),
         Column("put_gamma_exposure_usd_per_pct", pa.float64(), "USD per 1 % spot", "Puts' part."),
         Column(
@@ -155,11 +166,21 @@ LIVE_GAMMA = Table(
         ),
         _count("contracts", "Contracts with a position."),
         _count("contracts_priced", "Those of them with a vol."),
+        Column(
+            "settled_open_interest_share",
+            pa.float64(),
+            "1",
+            "Open interest of contracts whose settled position is known; null: not asked for.",
+            True,
+            lower=0.0,
+            upper=1.0,
+        ),
         Column("priced_at", INSTANT, "UTC", "When the whole chain was last priced."),
         _count("trades", "Prints of the session so far."),
         Column("signed_share", pa.float64(), "1", "Share of volume with a side.", True, lower=0.0),
         Column("quoted_share", pa.float64(), "1", "Live contracts with a fresh quote.", lower=0.0),
     ),
+    version=2,
 )
 
 LIVE_STRIKES = Table(

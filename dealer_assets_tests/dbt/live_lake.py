@@ -2,7 +2,7 @@
 
 Belongs here: what the live tables hold. Does not belong here: the rest of the lake (`small_lake`).
 
-Three seconds of gamma in two minutes, of both models; two minutes of flow; a gap in the second
+Three seconds of gamma in two minutes, of every model; two minutes of flow; a gap in the second
 minute. The lake was left in the middle of a compaction: every row of live gamma lies in the
 compacted part, and still in a part of its own.
 """
@@ -19,7 +19,7 @@ from dealer_assets_tests.live_rows import clock, row
 Row = dict[str, Any]
 
 # end of the second, net gamma of settled positions, spot; the session's flow has a tenth of the
-# gamma. The second one ends with its minute.
+# gamma, the estimate half of it. The second one ends with its minute.
 SECONDS = (("15:00:01", 100.0, 5000.0), ("15:01:00", 120.0, 5005.0), ("15:01:01", 110.0, 4995.0))
 
 # start of the bar, interval, right, tenor, size bucket, volume, hedging flow
@@ -39,7 +39,7 @@ def live_rows() -> dict[str, list[Row]]:
     gamma = [
         _total(clock(at), model, net * share, spot)
         for at, net, spot in SECONDS
-        for model, share in (("naive", 1.0), ("session_flow", 0.1))
+        for model, share in (("naive", 1.0), ("session_flow", 0.1), ("live_reconciled", 0.5))
     ]
     gap = row(tables.FEED_GAPS, event_at=clock("15:01:10"), until=clock("15:01:40"))
     return {
@@ -55,6 +55,7 @@ def _numbered(rows: list[Row]) -> list[Row]:
 
 
 def _total(at: Any, model: str, net: float, spot: float) -> Row:
+    is_estimate = model == "live_reconciled"
     return row(
         tables.LIVE_GAMMA,
         at=at,
@@ -64,6 +65,8 @@ def _total(at: Any, model: str, net: float, spot: float) -> Row:
         call_gamma_exposure_usd_per_pct=2 * net,
         put_gamma_exposure_usd_per_pct=-net,
         gross_gamma_exposure_usd_per_pct=3 * net,
+        net_gamma_sd_usd_per_pct=net / 5 if is_estimate else None,
+        settled_open_interest_share=0.95 if is_estimate else None,
         contracts=10,
         contracts_priced=9,
         signed_share=0.9,

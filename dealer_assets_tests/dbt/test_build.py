@@ -133,7 +133,7 @@ def test_every_mart_has_one_row_per_grain(built):
         "fct_dealer_exposure_daily": 11,  # SPX: 3 + 2 (put not held) + 3; SPY: 3
         "fct_exposure_by_strike": 9,  # SPX: 2 strikes x 3 sessions; SPY: 1 x 3
         "fct_contract_daily": 11,  # SPX: 3 + 2 + 3; SPY: 3
-        "fct_intraday_gamma_1m": 4,  # SPX: 2 minutes x 2 models; rows in two parts count once
+        "fct_intraday_gamma_1m": 6,  # SPX: 2 minutes x 3 models; rows in two parts count once
         "fct_flow_0dte_1m": 2,  # calls of 2 minutes; the put expires later
         "dim_contracts": 4,
         "dim_models": 7,
@@ -393,6 +393,19 @@ def test_minutes_of_live_gamma_have_their_range_flow_and_gap(built):
     ]
 
 
+def test_the_live_estimate_stands_beside_the_others_with_its_error(built):
+    found = built.rows(
+        "select model, net_gamma_close_usd_per_pct, net_gamma_sd_usd_per_pct, "
+        "settled_open_interest_share from fct_intraday_gamma_1m "
+        "where minute_at = (select min(minute_at) from fct_intraday_gamma_1m) order by 1"
+    )
+    assert found == [
+        ("live_reconciled", 60.0, 12.0, 0.95),
+        ("naive", 120.0, None, None),
+        ("session_flow", 12.0, None, None),
+    ]
+
+
 def test_minutes_of_0dte_flow_leave_out_other_expiries_and_seconds(built):
     found = built.rows(
         'select minute_at, "right", trades, volume_contracts, volume_of_1, volume_of_10_to_99, '
@@ -407,4 +420,4 @@ def test_minutes_of_0dte_flow_leave_out_other_expiries_and_seconds(built):
 
 
 def test_a_row_that_lies_in_two_parts_is_read_once(built):
-    assert built.rows("select count(*) from stg_lake__live_gamma") == [(6,)]
+    assert built.rows("select count(*) from stg_lake__live_gamma") == [(9,)]

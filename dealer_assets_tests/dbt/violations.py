@@ -114,6 +114,8 @@ def violate_live(rows):
         row["quoted_share"] = 2.0
     for row in second("15:01:01", "session_flow"):
         row["gross_gamma_exposure_usd_per_pct"] = 1.0
+    for row in second("15:01:01", "live_reconciled"):
+        row["net_gamma_sd_usd_per_pct"] = None
     late = found(rows, "live_flow", "SPX", at(20, 15, 1))
     late["absolute_hedge_flow_usd"] = -200.0
     late["size_bucket"] = "many"
@@ -134,6 +136,7 @@ VIOLATED_RULES = {
     "intraday_gross_gamma_covers_net",
     "intraday_seconds_are_of_one_minute",
     "intraday_shares_are_shares",
+    "intraday_error_is_of_the_estimate_alone",
     "flow_0dte_is_no_larger_than_without_sign",
     "flow_0dte_volume_is_the_sum_of_its_sizes",
     "flow_0dte_starts_on_the_minute",

@@ -96,7 +96,7 @@ def test_tables_that_files_bring_are_in_the_lineage_and_no_run_makes_them(graph)
 def test_live_tables_are_external_and_say_what_they_rest_on(graph) -> None:
     rests_on = {
         "live_trades": ["listed_contracts"],
-        "live_gamma": ["listed_contracts", "open_interest", "live_trades"],
+        "live_gamma": ["listed_contracts", "open_interest", "dealer_positions", "live_trades"],
         "live_strikes": ["open_interest", "live_trades"],
         "live_flow": ["live_trades"],
         "live_contract_flow": ["live_trades"],

@@ -113,5 +113,6 @@ def state_of(book):
         np.ascontiguousarray(log.records[name][: log.size]) for name in log.records.dtype.names
     ]
     names = ("bid", "ask", "quote_us", "mark_vol", "last_price", "last_us", "volume", "customer")
+    names += ("customer_mean", "customer_variance")
     of_book = [getattr(book, name) for name in (*names, "open_interest", "traded")]
     return [*of_book, book.spot.copy(), book.trades_seen.copy(), *of_log]

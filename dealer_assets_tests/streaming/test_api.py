@@ -19,7 +19,7 @@ import pytest
 from pydantic import SecretStr
 
 from dealer_assets.domain.flow.totals import Sums
-from dealer_assets.errors import BadInputError
+from dealer_assets.errors import BadInputError, NoDataError
 from dealer_assets_tests.streaming import engine_tape
 from streaming.api import documents
 from streaming.api.access import Access, is_loopback
@@ -55,6 +55,8 @@ def a_view(**changes: Any) -> LaneView:
         unit=unit,
         open_interest=np.array([10.0, 20.0, 30.0, np.nan]),
         customer=np.array([0.0, 5.0, -2.0, 0.0]),
+        customer_mean=np.array([0.0, 2.0, -1.0, 0.0]),
+        settled=np.array([4.0, -6.0, np.nan, 0.0]),
         volume=np.array([0.0, 9.0, 2.0, 0.0]),
         bid=np.full(n, 1.0),
         ask=np.full(n, 1.2),
@@ -143,6 +145,7 @@ def test_snapshot_says_where_the_underlying_stands_and_null_where_nothing_is_kno
     assert body["models"]["naive"]["net_gamma_exposure_usd_per_pct"] == 1e8
     assert body["models"]["naive"]["contracts_priced"] == 90
     assert body["models"]["session_flow"] is None
+    assert body["models"]["live_reconciled"] is None
     assert body["flow"]["hedge_flow_usd"] == 2e6
     assert body["flow"]["absolute_hedge_flow_usd"] == 4e6
     assert body["flow"]["call_hedge_flow_usd"] == 3e6
@@ -170,6 +173,8 @@ def test_heatmap_adds_both_rights_of_a_strike_and_leaves_out_what_is_not_known()
     assert body["unit"] == "usd_per_pct"
     _, flow = answers("/heatmap?measure=position&model=session_flow&within_pct=1")
     assert flow["cells"] == [[-3.0], [0.0]]
+    _, moved = answers("/heatmap?measure=position&model=live_reconciled&within_pct=1")
+    assert moved["cells"] == [[-8.0], [0.0]]  # the put's settled position is not known
 
 
 @pytest.fixture(scope="module")
@@ -209,6 +214,12 @@ def test_levels_and_scenarios_of_both_models_come_from_a_real_pricing(priced):
     assert naive["net_gamma_exposure_usd_per_pct"] != flow["net_gamma_exposure_usd_per_pct"]
     totals = priced.totals.models["session_flow"].sums
     assert flow["net_gamma_exposure_usd_per_pct"] == pytest.approx(totals.net[1], rel=1e-9)
+
+
+def test_levels_of_the_estimate_are_refused_without_settled_positions(priced):
+    for document in (documents.levels, documents.scenario):
+        with pytest.raises(NoDataError, match="no settled positions of the session are held"):
+            document(priced, model="live_reconciled")
 
 
 def test_history_is_thinned_to_every_so_many_seconds_of_the_clock():
@@ -261,7 +272,7 @@ def test_the_page_of_the_api_loads_nothing_from_elsewhere():
     status, text = answers("/docs")
     assert status == 200
     assert 'GET <a href="heatmap">/heatmap</a>' in text
-    assert "naive, session_flow" in text
+    assert "naive, session_flow, live_reconciled" in text
     assert "http" not in text.replace("<!doctype html><html", "")
 
 

@@ -14,8 +14,9 @@ import pytest
 from dealer_assets.settings import Settings, settings
 from dealer_assets.tables.live import LIVE_MODELS, LIVE_RECONCILIATION, LIVE_TABLES
 from dealer_assets.underlyings import underlying
-from dealer_assets_tests.streaming.engine_tape import engine_of, events_of, listing_of, run, tape
+from dealer_assets_tests.streaming.engine_tape import run, tape
 from dealer_assets_tests.streaming.test_api import a_view
+from dealer_assets_tests.streaming.test_live_reconciled import engine_with, settled_of
 from streaming.api import documents
 from streaming.api.access import Access
 from streaming.api.app import build_app
@@ -59,9 +60,8 @@ def keys(heading: str, place: int = 0) -> set[str]:
 def priced() -> LaneView:
     """A view with a full pricing: of the simulator's first minutes."""
     one = tape("SPX")
-    listing = listing_of(one)
-    engine = engine_of(listing, one)
-    run(engine, events_of(listing, one), one.opens + timedelta(minutes=3))
+    engine, events = engine_with(one, settled_of("SPX"))
+    run(engine, events, one.opens + timedelta(minutes=3))
     return engine.view("SPX")
 
 

@@ -13,8 +13,10 @@ import pytest
 from dealer_assets import tables
 from dealer_assets.errors import NoDataError
 from dealer_assets.ingest import store_snapshot
+from dealer_assets.lake.layout import SESSION_PART
 from dealer_assets.lake.reader import read_partition
 from dealer_assets.lake.storage import Lake, open_lake
+from dealer_assets.lake.writer import write_part
 from dealer_assets.providers.base import Provider, Records
 from dealer_assets.records import store_request
 from dealer_assets.settings import settings
@@ -22,6 +24,7 @@ from dealer_assets.sources import lake_of
 from dealer_assets.underlyings import Underlying, underlying
 from dealer_assets_tests import live_rows
 from dealer_assets_tests.streaming.small_market import DAY, provider
+from dealer_assets_tests.streaming.test_live_reconciled import settled_rows
 from streaming.clock import PlayClock, us_of
 from streaming.core.events import QUOTE, SPOT
 from streaming.core.listing import Listing
@@ -104,7 +107,10 @@ def test_what_the_lake_lacks_is_asked_for(lake: Lake) -> None:
         "open_interest SPY",
     ]
     assert start.symbols == ("SPX", "SPY")
-    assert start.missing == ()
+    assert [words.split(" (")[0] for words in start.missing] == [
+        f"{symbol} 2025-12-18: no settled positions in the lake" for symbol in ("SPX", "SPY")
+    ]
+    assert start.settled is None
     assert start.curve is not None
     listing = Listing.of(start.lanes, start.listed, start.open_interest)
     assert np.isfinite(listing.open_interest).all()
@@ -117,10 +123,51 @@ def test_what_the_lake_holds_is_not_asked_for(lake: Lake) -> None:
     ):
         store_request(lake, records, underlying="BTC", session_date=DAY)
     asked = CountingProvider(empty=True)
+    listed = provider().listing(BTC, session_date=DAY).rows
+    stored = settled_rows(listed, [5.0] * listed.num_rows, [1.0] * listed.num_rows)
+    store_positions(lake, stored, known_at=NOON)
     start = gathered(lake, asked, (BTC,))
     assert asked.asked == []
-    assert start.listed.num_rows == provider().listing(BTC, session_date=DAY).rows.num_rows
+    assert start.listed.num_rows == listed.num_rows
+    assert start.settled is not None
+    assert set(start.settled["model"].to_pylist()) == {"reconciled"}
+    assert start.settled.num_rows == listed.num_rows
     assert start.missing == ()
+
+
+def test_positions_that_were_not_known_yet_are_left_out_and_named(lake: Lake) -> None:
+    listed = provider().listing(BTC, session_date=DAY).rows
+    stored = settled_rows(listed, [5.0] * listed.num_rows, [1.0] * listed.num_rows)
+    store_positions(lake, stored, known_at=NOON + timedelta(seconds=1))
+    start = gathered(lake, CountingProvider(), (BTC,))
+    assert start.settled is None
+    assert start.missing == (
+        "BTC 2025-12-18: settled positions were not known by 17:00 UTC; "
+        "no live_reconciled exposures",
+    )
+
+
+def store_positions(lake: Lake, rows: pa.Table, *, known_at: datetime) -> None:
+    """Put positions of two models into the lake."""
+    schema = tables.DEALER_POSITIONS.schema
+    models = []
+    for model in ("reconciled", "taker_flow"):
+        values = {"model": model, "known_at": known_at}
+        one = rows
+        for name, value in values.items():
+            place, field = schema.get_field_index(name), schema.field(name)
+            column = pa.array([value] * rows.num_rows, field.type)
+            one = one.set_column(place, field, column)
+        models.append(one)
+    key = [(name, "ascending") for name in tables.DEALER_POSITIONS.key]
+    write_part(
+        lake,
+        tables.DEALER_POSITIONS,
+        pa.concat_tables(models).cast(schema).sort_by(key),
+        underlying="BTC",
+        session_date=DAY,
+        name=SESSION_PART,
+    )
 
 
 def test_what_nobody_has_is_said(lake: Lake) -> None:
@@ -129,7 +176,10 @@ def test_what_nobody_has_is_said(lake: Lake) -> None:
     )
     start = gathered(lake, CountingProvider(empty=True), (BTC,))
     assert start.open_interest is None
-    assert [words.split(" (")[0] for words in start.missing] == ["BTC 2025-12-18: no open interest"]
+    assert [words.split(" (")[0] for words in start.missing] == [
+        "BTC 2025-12-18: no open interest",
+        "BTC 2025-12-18: no settled positions in the lake",
+    ]
     with pytest.raises(NoDataError, match="expected contracts listed for SPX"):
         gathered(lake, CountingProvider(empty=True), (SPX,))
 
@@ -140,7 +190,7 @@ def test_open_interest_comes_from_the_chain_where_nobody_tells_it_apart(lake: La
     )
     chain = provider().snapshot(BTC, at=NOON).rows
     start = gathered(lake, CountingProvider(empty=True), (BTC,), {"BTC": chain})
-    assert start.missing == ()
+    assert not any("open interest" in words for words in start.missing)
     listing = Listing.of(start.lanes, start.listed, start.open_interest)
     assert np.nansum(listing.open_interest) > 0.0
 

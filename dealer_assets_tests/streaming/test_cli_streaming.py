@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -123,22 +124,27 @@ def test_gamma_shows_the_latest_second_and_says_how_old_it_is(data_dir: Path) ->
 def test_gamma_fits_a_terminal_of_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     at = datetime(2025, 12, 18, 20, 59, 59, tzinfo=UTC)
     gammas = {"naive": 123.456e9, "session_flow": -12.345e9}
-    newest = Latest(at, "simulator", 106_543.21, gammas, -12_345.6e6, 1_234_567, "closed")
-    monkeypatch.setattr("streaming.desk.latest.latest", lambda lake, lane, *, now: newest)
-    table = _gamma_table(lake_of(settings()), (underlying("SPX"), underlying("BTC")))
-    narrow = Console(width=80, file=io.StringIO())
-    with narrow.capture() as caught:
-        narrow.print(table)
-    lines = caught.get().splitlines()
-    (row,) = [line for line in lines if line.startswith("BTC")]
-    assert re.split(r"\s{2,}", row.strip()) == [
-        "BTC",
-        "106,543.21",
-        "+123.456",
-        "-12.345",
-        "-12,346",
-        "1,234,567",
-        "closed, 2025-12-18 20:59",
+    newest = Latest(at, "simulator", 106_543.21, gammas, {}, -12_345.6e6, 1_234_567, "closed")
+
+    def cells_of(found: Latest) -> list[str]:
+        monkeypatch.setattr("streaming.desk.latest.latest", lambda lake, lane, *, now: found)
+        table = _gamma_table(lake_of(settings()), (underlying("SPX"), underlying("BTC")))
+        narrow = Console(width=80, file=io.StringIO())
+        with narrow.capture() as caught:
+            narrow.print(table)
+        (row,) = [line for line in caught.get().splitlines() if line.startswith("BTC")]
+        return re.split(r"\s{2,}", row.strip())
+
+    age = "closed, 2025-12-18 20:59"
+    assert cells_of(newest) == [
+        *("BTC", "106,543.21", "+123.456", "-12.345", "-12,346", "1,234,567"),
+        age,
+    ]
+    moved = {"gammas": gammas | {"live_reconciled": -23.456e9}}
+    told = replace(newest, **moved, gamma_sds={"live_reconciled": 5.61e9})
+    assert cells_of(told) == [
+        *("BTC", "106,543.21", "+123.46", "-12.35", "-23.46±5.61", "-12,346"),
+        age,
     ]
 
 

@@ -122,6 +122,7 @@ def test_a_writer_never_touches_an_earlier_file(tmp_path: Path) -> None:
 def test_a_recording_starts_as_the_desk_did(tmp_path: Path) -> None:
     given = replace(
         start(),
+        settled=start().listed.slice(3, 4),
         taken={("live_trades", "SPX"): 7},
         restored={"SPX": start().listed.slice(0, 3)},
         missing=("quotes",),
@@ -135,6 +136,8 @@ def test_a_recording_starts_as_the_desk_did(tmp_path: Path) -> None:
     assert found.listed.equals(given.listed)
     assert found.open_interest is not None
     assert found.open_interest.equals(given.open_interest)
+    assert found.settled is not None
+    assert found.settled.equals(given.settled)
     assert found.restored["SPX"].equals(given.restored["SPX"])
     for name in ("desk", "feed", "lanes", "sessions", "options", "taken", "missing"):
         assert getattr(found, name) == getattr(given, name)
@@ -145,12 +148,13 @@ def test_a_recording_starts_as_the_desk_did(tmp_path: Path) -> None:
     assert recording.span_us == (OPEN_US, OPEN_US + 9 * 37_000)
 
 
-def test_a_recording_without_open_interest_and_curve_says_so(tmp_path: Path) -> None:
+def test_a_recording_without_open_interest_positions_and_curve_says_so(tmp_path: Path) -> None:
     given = replace(start(), open_interest=None, curve=None)
     recorder = Recorder(tmp_path, given, started_us=OPEN_US)
     recorder.close()
     found = Recording(recorder.folder).start()
     assert found.open_interest is None
+    assert found.settled is None  # nor have recordings of before it was kept
     assert found.curve is None
 
 

@@ -55,7 +55,8 @@ def test_later_trades_are_judged_the_same_but_for_quotes(seed, cut):
     running, restarted = book_of(), book_of(log_room=1)
     rows = rows_of(running.apply(before), running)
     restarted.restore(rows)
-    positions = ("volume", "customer", "last_price", "last_us", "traded", "trades_seen")
+    positions = ("volume", "customer", "customer_mean", "customer_variance", "last_price")
+    positions += ("last_us", "traded", "trades_seen")
     assert same(*([getattr(b, name) for name in positions] for b in (restarted, running)))
     fresh = tape(spot(NOON_US, 6_000.0), *(quote(c, NOON_US, 20.0, 21.0) for c in range(3)))
     moved = [tape(fresh.take(slice(None)), told) for _ in range(2)]

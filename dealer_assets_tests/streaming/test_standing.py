@@ -10,6 +10,7 @@ from typing import Any
 
 from dealer_assets.underlyings import underlying
 from dealer_assets_tests.streaming.test_api import a_view
+from streaming.core.view import ModelTotals
 from streaming.process import standing
 
 
@@ -41,6 +42,14 @@ def test_numbers_of_every_lane_and_what_is_wrong():
     assert standing.line_of(runtime_of(desk), desk) == (
         "15:30:00 UTC  SPX 5,000.00 naive +0.10 flow ? bn  7 trades; 12 s behind"
     )
+
+
+def test_the_estimate_is_told_with_its_error():
+    view = a_view()
+    sums = view.totals.models["naive"].sums
+    models = {**view.totals.models, "live_reconciled": ModelTotals(sums, 100, 90, 2e7, 0.9)}
+    line = standing.numbers_of([replace(view, totals=replace(view.totals, models=models))])
+    assert "SPX 5,000.00 naive +0.10 flow ? reconciled +0.10±0.02 bn" in line
 
 
 def test_an_underlying_without_a_pricing_says_so():

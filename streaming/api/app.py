@@ -32,7 +32,9 @@ from streaming.core.view import LaneView
 Answer = TypeVar("Answer")
 
 Symbol = Annotated[str, Query(description="Registry symbol, e.g. SPX.", max_length=12)]
-Model = Annotated[Literal["naive", "session_flow"], Query(description="Whose positions.")]
+Model = Annotated[
+    Literal["naive", "session_flow", "live_reconciled"], Query(description="Whose positions.")
+]
 Measure = Annotated[
     Literal["gamma", "vanna", "charm", "delta", "position", "volume"],
     Query(description="What the cells hold."),
@@ -44,8 +46,9 @@ _HEAVY_AT_ONCE = 2
 DESCRIPTION = """
 Intraday dealer positioning of the running `dealer live` process.
 
-Two models stand side by side and are never mixed: `naive` is settled open interest, `session_flow`
-today's classified trades alone. Every number says its unit in its name; times are UTC, ISO 8601.
+Models stand side by side: `naive` is settled open interest, `session_flow` today's classified
+trades alone, `live_reconciled` the estimated positions of the morning, moved by today's trades.
+Every number says its unit in its name; times are UTC, ISO 8601.
 The WebSocket `/ws/stream` is described in docs/streaming.md.
 """
 

@@ -20,12 +20,11 @@ from dealer_assets.domain.columns import Floats
 from dealer_assets.domain.flow.bars import MEASURES
 from dealer_assets.domain.flow.totals import DELTA, GAMMA, PICKED
 from dealer_assets.errors import NoDataError
-from dealer_assets.tables.live import LIVE_MODELS, SIZE_BUCKETS, TENORS
+from dealer_assets.tables.live import LIVE_MODELS, LIVE_RECONCILED, NAIVE, SIZE_BUCKETS, TENORS
 from streaming.core.view import ContractView, LaneView, ModelTotals, Pricing
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = 1e6
-_NAIVE = LIVE_MODELS[0]
 
 _EXPOSURE_KEYS = (
     "delta_exposure_usd",
@@ -107,6 +106,7 @@ def history(view: LaneView, *, model: str, seconds: int, every: int) -> dict[str
         columns[f"net_{key}"] = [_known(s.net[place]) for s in sums]
     for name in _SPLIT_KEYS:
         columns[f"{name}_exposure_usd_per_pct"] = [_known(getattr(s, name)) for s in sums]
+    columns["net_gamma_sd_usd_per_pct"] = [_known(row.models[model].net_gamma_sd) for row in rows]
     return {**_head(view), "model": model, "columns": columns}
 
 
@@ -174,7 +174,7 @@ def levels(view: LaneView, *, model: str) -> dict[str, Any]:
         Before the first full pricing.
     """
     pricing = _pricing(view)
-    row = _level_row(pricing) if model == _NAIVE else _flow_levels(view, pricing)
+    row = _level_row(pricing) if model == NAIVE else _live_levels(view, pricing, model)
     kept = {key: row[key] for key in _LEVEL_KEYS}
     for name in ("event_at", "known_at"):
         kept[name] = kept[name].isoformat()
@@ -190,14 +190,14 @@ def scenario(view: LaneView, *, model: str) -> dict[str, Any]:
         Before the first full pricing, or when nothing has a position.
     """
     pricing = _pricing(view)
-    if model == _NAIVE:
+    if model == NAIVE:
         rows = pricing.scenarios
     else:
         from dealer_assets.domain.exposure.levels import snapshot_rows
         from dealer_assets.domain.exposure.scenario import scenario_grid
         from dealer_assets.tables import SCENARIO_GRID
 
-        book = _flow_book(view, pricing)
+        book = _live_book(view, pricing, model)
         rows = snapshot_rows(SCENARIO_GRID, book, vars(scenario_grid(book)))
     shared = ("underlying", "session_date", "event_at", "known_at", "model")
     columns = {
@@ -239,6 +239,8 @@ def _exposures(totals: ModelTotals) -> dict[str, Any]:
     return {
         **{f"net_{key}": _known(value) for key, value in keyed},
         **{f"{k}_exposure_usd_per_pct": _known(getattr(sums, k)) for k in _SPLIT_KEYS},
+        "net_gamma_sd_usd_per_pct": _known(totals.net_gamma_sd),
+        "settled_open_interest_share": _known(totals.settled_share),
         "contracts": totals.contracts,
         "contracts_priced": totals.contracts_priced,
     }
@@ -325,12 +327,12 @@ def _level_row(pricing: Pricing) -> dict[str, Any]:
     return row
 
 
-def _flow_levels(view: LaneView, pricing: Pricing) -> dict[str, Any]:
+def _live_levels(view: LaneView, pricing: Pricing, model: str) -> dict[str, Any]:
     from dealer_assets.domain.exposure.levels import level_row
     from dealer_assets.domain.exposure.moves import expected_move
     from dealer_assets.domain.exposure.profile import gamma_profile
 
-    book = _flow_book(view, pricing)
+    book = _live_book(view, pricing, model)
     rows = level_row(
         book,
         gamma_profile(book),
@@ -343,16 +345,22 @@ def _flow_levels(view: LaneView, pricing: Pricing) -> dict[str, Any]:
     return row
 
 
-def _flow_book(view: LaneView, pricing: Pricing) -> Any:
-    """Return the book of today's flow on the last pricing."""
+def _live_book(view: LaneView, pricing: Pricing, model: str) -> Any:
+    """Return the book of positions of now on the last pricing."""
     from dealer_assets.domain.exposure.aggregate import book_of
 
     contracts = _contracts(view)
-    customer = np.zeros(1 + max(int(pricing.contract.max()), int(contracts.contract.max())))
-    customer[contracts.contract] = contracts.customer
-    book = book_of(pricing.priced, -customer[pricing.contract], model=LIVE_MODELS[1])
+    position = np.zeros(1 + max(int(pricing.contract.max()), int(contracts.contract.max())))
+    position[contracts.contract] = contracts.position(model)
+    book = book_of(pricing.priced, position[pricing.contract], model=model)
     if not book.strike.size:
-        raise NoDataError(f"{view.underlying}: no trade of the session has a side yet")
+        why = "no trade of the session has a side yet"
+        if model == LIVE_RECONCILED:
+            why = (
+                "no settled positions of the session are held; materialize dealer_positions "
+                "before the open and start the process again"
+            )
+        raise NoDataError(f"{view.underlying}: {why}")
     return book
 
 

@@ -90,6 +90,9 @@ class Book:
         Contracts of the session, net of cancels.
     customer : float64 array
         Customers' position of the session's flow [contracts], signed; dealers' is its negative.
+    customer_mean, customer_variance : float64 array
+        What that is expected to be by the odds of every side, and its variance [contracts, and
+        squared]; prints without a side are in the variance alone.
     open_interest : float64 array
         Contracts; the listing's until the venue tells a newer one.
     fresh_us : int64 array
@@ -135,6 +138,8 @@ class Book:
     last_us: Ints
     volume: Floats
     customer: Floats
+    customer_mean: Floats
+    customer_variance: Floats
     open_interest: Floats
     fresh_us: Ints
     spot: Floats
@@ -217,7 +222,7 @@ class Book:
             self._instants = _widened(self._instants, before, room, -1)
             self._delta = _widened(self._delta, before, room, np.nan)
         new = slice(before, size)
-        for name in ("volume", "customer"):
+        for name in ("volume", "customer", "customer_mean", "customer_variance"):
             self._numbers[records.NUMBERS.index(name), new] = 0.0
         self._instants[records.INSTANTS.index("traded"), new] = 0
         interest = listing.open_interest[new]

@@ -14,10 +14,10 @@ import numpy as np
 from dealer_assets.domain import sessions
 from dealer_assets.domain.columns import Ints
 from dealer_assets.domain.flow.bars import MEASURES, Bars
-from dealer_assets.domain.flow.totals import Revaluation, Sums, Valued
+from dealer_assets.domain.flow.totals import Revaluation, Valued
 from dealer_assets.domain.flow.window import Window
 from dealer_assets.domain.rates import RateCurve
-from dealer_assets.tables.live import LIVE_MODELS
+from dealer_assets.tables.live import LIVE_RECONCILED, NAIVE, SESSION_FLOW
 from streaming.core.book import Book
 from streaming.core.ended import ContractBars, Ended, EngineOptions, Strikes
 from streaming.core.flow import MINUTE, MINUTE_US, SECOND, LaneFlow
@@ -87,7 +87,8 @@ class Lane:
         self._mattering: tuple[int, ...] = ()
         self._valued: Valued | None = None
         self._quoted_at_pricing = LEAST_QUOTED // 2
-        self._counts = np.zeros(6, np.int64)
+        self._counts = np.zeros(7, np.int64)
+        self._interest = np.zeros(2)
 
     @property
     def contracts_listed(self) -> int:
@@ -163,6 +164,8 @@ class Lane:
             unit=valued.unit,
             open_interest=book.open_interest[c],
             customer=book.customer[c],
+            customer_mean=book.customer_mean[c],
+            settled=self._listing.settled_position[c],
             volume=book.volume[c],
             bid=book.bid[c],
             ask=book.ask[c],
@@ -202,7 +205,10 @@ class Lane:
             book.open_interest,
             book.customer,
             book.traded,
+            self._listing.settled_position,
+            book.customer_mean,
             self._counts,
+            self._interest,
         )
 
     def _total(self, now_us: int) -> SecondTotals | None:
@@ -214,10 +220,7 @@ class Lane:
         active = self._activated(now_us, anew=is_priced)
         spot = float(self._book.spot[self.number])
         self._valued = active.exactly() if is_priced else active.at(spot, now_us)
-        naive, flow = self._valued.sums(
-            open_interest=self._book.open_interest, customer=self._book.customer
-        )
-        self.totals = self._totals(now_us, naive, flow)
+        self.totals = self._totals(now_us, self._by_model(self._valued))
         self.history.append(self.totals)
         return self.totals
 
@@ -237,7 +240,7 @@ class Lane:
     def _activated(self, now_us: int, *, anew: bool) -> Revaluation:
         """Return the priced contracts that have open interest or a trade."""
         active = self._active
-        mattering = tuple(self._counts[4:].tolist())
+        mattering = tuple(self._counts[4:6].tolist())
         is_same = self._mattering == mattering and now_us < self._active_until_us
         if active is not None and is_same and not anew:
             return active
@@ -245,6 +248,7 @@ class Lane:
         everything, book = self.pricing.revaluation, self._book
         c = everything.contract
         matters = (book.open_interest[c] > 0.0) | book.traded[c] | (book.customer[c] != 0.0)
+        matters |= np.nan_to_num(self._listing.settled_position[c]) != 0.0
         chosen = np.flatnonzero(matters & (everything.expires_us > now_us))
         active = everything.take(chosen)
         self._active = active
@@ -258,12 +262,25 @@ class Lane:
         if self._active is not None:
             self._place[self._active.contract] = np.arange(self._active.contract.size)
 
-    def _totals(self, now_us: int, naive: Sums, flow: Sums) -> SecondTotals:
-        alive, fresh, with_interest, with_flow = (int(count) for count in self._counts[:4])
-        models = {LIVE_MODELS[1]: ModelTotals(flow, with_flow, flow.positions)}
-        if with_interest:  # without any open interest known the sums are not 0 but unknown
-            naive_totals = ModelTotals(naive, with_interest, naive.positions)
-            models = {LIVE_MODELS[0]: naive_totals, **models}
+    def _by_model(self, valued: Valued) -> dict[str, ModelTotals]:
+        """Sum the positions of every model that can be told; the others' are not 0 but unknown."""
+        book, listing = self._book, self._listing
+        naive, flow = valued.sums(open_interest=book.open_interest, customer=book.customer)
+        with_interest, with_flow, moved = (int(self._counts[i]) for i in (2, 3, 6))
+        models = {SESSION_FLOW: ModelTotals(flow, with_flow, flow.positions)}
+        if with_interest:
+            models = {NAIVE: ModelTotals(naive, with_interest, naive.positions), **models}
+        if listing.has_settled(self.number):
+            sums, sd = valued.moved(
+                listing.settled, mean=book.customer_mean, variance=book.customer_variance
+            )
+            total, settled = self._interest.tolist()
+            share = settled / total if total > 0.0 else float("nan")
+            models[LIVE_RECONCILED] = ModelTotals(sums, moved, sums.positions, sd, share)
+        return models
+
+    def _totals(self, now_us: int, models: dict[str, ModelTotals]) -> SecondTotals:
+        alive, fresh = (int(count) for count in self._counts[:2])
         session = self.flow.cumulative.sum(axis=1)
         volume = float(session[_VOLUME])
         signed = float(session[_BOUGHT] + session[_SOLD])

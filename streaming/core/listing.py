@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 
 from dealer_assets.domain import sessions
 from dealer_assets.domain.columns import Bools, Floats, Ints, equals, floats, integers
+from dealer_assets.domain.flow.settled import Settled
 from dealer_assets.domain.instruments import Contract, parse_deribit, parse_osi
 from dealer_assets.domain.listed import listed_chain
 from dealer_assets.errors import BadInputError
 from dealer_assets.tables.base import CONTRACT, RIGHTS, SETTLEMENTS
 from dealer_assets.underlyings import Root, Underlying
+from streaming.core.opened import Opened
 
 LONGEST_LIFE = timedelta(days=15 * 365)
 """An expiry further from the session than this is a garbled symbol, no contract."""
@@ -37,6 +39,10 @@ _STATIC: dict[str, type[np.generic]] = {
     "open_interest": np.float64,
     "is_call": np.bool_,
     "settles": np.int8,
+    "settled_position": np.float64,
+    "settled_variance": np.float64,
+    "settled_common": np.float64,
+    "settled_kind": np.int64,
 }
 """Type of each array of a `Listing`."""
 
@@ -88,6 +94,8 @@ class Listing:
         True for calls.
     settles : int8 array
         Place of the settlement rule in ``tables.base.SETTLEMENTS``: am, pm, twap.
+    settled_position, settled_variance, settled_common, settled_kind : array
+        Dealers' positions that the session opened with; see `settled`.
     slices : list of Slice
         Roots with expiry dates, in order of appearance; grows like the contracts.
     version : int
@@ -109,6 +117,10 @@ class Listing:
     open_interest: Floats
     is_call: Bools
     settles: NDArray[np.int8]
+    settled_position: Floats
+    settled_variance: Floats
+    settled_common: Floats
+    settled_kind: Ints
 
     def __init__(self, lanes: Sequence[Underlying], sessions_of: Mapping[str, date]) -> None:
         self.lanes = tuple(lanes)
@@ -116,6 +128,7 @@ class Listing:
         self.symbols: list[str] = []
         self.slices: list[Slice] = []
         self.version = 0
+        self._opened: Opened | None = None
         self._index: dict[str, int] = {}
         self._slice_of: dict[tuple[str, date], int] = {}
         self._other_right: dict[tuple[int, float, bool], int] = {}
@@ -134,6 +147,7 @@ class Listing:
         lanes: Sequence[Underlying],
         listed: pa.Table,
         open_interest: pa.Table | None = None,
+        settled: pa.Table | None = None,
         *,
         sessions_of: Mapping[str, date] | None = None,
     ) -> Listing:
@@ -148,13 +162,17 @@ class Listing:
             not have and adjusted contracts are left out.
         open_interest : pyarrow.Table, optional
             `tables.OPEN_INTEREST`; of several counts of a contract the latest is used.
+        settled : pyarrow.Table, optional
+            `tables.DEALER_POSITIONS` of these sessions; other models than `reconciled` are passed
+            over.
         sessions_of : mapping of str to datetime.date, optional
             Session of lanes of which nothing is listed.
 
         Raises
         ------
         BadInputError
-            When the session of a lane cannot be told, or its rows are of several.
+            When the session of a lane cannot be told, or its rows are of several; when settled
+            positions are of another session.
         """
         found = dict(sessions_of or {})
         chains = []
@@ -175,12 +193,30 @@ class Listing:
             self._append(columns.select(_COLUMNS.names).cast(_COLUMNS))
         if open_interest is not None:
             self._settle(open_interest)
+        if settled is not None:
+            self._opened = Opened.of(settled, listed, self.lanes, self.sessions)
+            self._open(0, self._opened.listed_today(self.symbols))
         return self
 
     @property
     def size(self) -> int:
         """How many contracts there are."""
         return len(self.symbols)
+
+    @property
+    def settled(self) -> Settled:
+        """Dealers' positions that the session opened with, of all contracts.
+
+        One that nobody can have held before the session has a position of 0 without error: listed
+        in the session, or without open interest where that of others is known.
+        """
+        return Settled(
+            self.settled_position, self.settled_variance, self.settled_common, self.settled_kind
+        )
+
+    def has_settled(self, lane: int) -> bool:
+        """Tell whether settled positions of a lane are known."""
+        return self._opened is not None and self.lanes[lane].symbol in self._opened.followed
 
     @property
     def columns(self) -> pa.Table:
@@ -219,7 +255,10 @@ class Listing:
             elif row["symbol"] not in self._index:
                 rows[row["symbol"]] = row
         if rows:
+            first = self.size
             self._append(pa.Table.from_pylist(list(rows.values()), _COLUMNS))
+            if self._opened is not None:
+                self._open(first, np.ones(self.size - first, np.bool_))
         return tuple(refused)
 
     def _row_of(self, contract: Contract) -> dict[str, object] | None:
@@ -262,6 +301,10 @@ class Listing:
             "is_call": equals(rows, "right", RIGHTS[0]),
             "settles": np.array(settles.to_numpy()),
             "partner": np.full(count, -1),
+            "settled_position": np.full(count, np.nan),
+            "settled_variance": np.zeros(count),
+            "settled_common": np.zeros(count),
+            "settled_kind": np.zeros(count, np.int64),
         }
         new["lane"] = np.array([self.slices[i].lane for i in new["slice_id"].tolist()], np.int64)
         for name, values in new.items():
@@ -308,6 +351,20 @@ class Listing:
         numbers = np.array(place.fill_null(-1).to_numpy(), np.int64)
         known = numbers >= 0
         self.open_interest[numbers[known]] = floats(rows, "open_interest_contracts")[known]
+
+    def _open(self, first: int, is_listed_today: Bools) -> None:
+        """Give contracts from a number on the positions that the session opened with."""
+        assert self._opened is not None
+        found = self._opened.positions(self.symbols[first:])
+        lane, interest = self.lane[first:], self.open_interest
+        for number, underlying in enumerate(self.lanes):
+            mine = lane == number
+            has_counts = bool(np.isfinite(interest[self.lane == number]).any())
+            nobody = is_listed_today | (has_counts & ~(interest[first:] > 0.0))
+            if underlying.symbol in self._opened.whole:
+                found = found.where(mine & nobody & np.isnan(found.position))
+        for name, values in zip(Settled._fields, found, strict=True):
+            self._store[f"settled_{name}"][first : self.size] = values
 
     def _reserve(self, count: int) -> None:
         if count <= self._store["lane"].size:

@@ -20,7 +20,7 @@ from dealer_assets.domain.columns import Floats, Ints, nullable, words
 from dealer_assets.domain.flow.bars import MEASURES, names_of
 from dealer_assets.domain.flow.totals import Sums
 from dealer_assets.tables import Table
-from dealer_assets.tables.base import CONTRACT, RIGHTS, SPOT_SOURCES
+from dealer_assets.tables.base import CONTRACT, RIGHTS, SPOT_SOURCES, exposures
 from dealer_assets.tables.live import FLOW_INTERVALS, LIVE_MODELS, SIZE_BUCKETS, TENORS
 from streaming.core.ended import ContractBars, Ended, Strikes
 from streaming.core.flow import LENGTHS, FlowBars
@@ -31,7 +31,7 @@ from streaming.core.trades import Trades
 from streaming.core.view import SecondTotals
 
 _NAMES = [column.name for column in CONTRACT]
-_NET = [column.name for column in tables.LIVE_GAMMA.columns if column.name.startswith("net_")]
+_NET = [column.name for column in exposures("net_")]
 _SUMS = [
     *_NET,
     *(f"{part}_gamma_exposure_usd_per_pct" for part in ("call", "put", "zero_dte", "gross")),
@@ -188,6 +188,8 @@ def _gamma_columns(seconds: Sequence[SecondTotals]) -> Arrays:
                 second.spot_age_us / 1e6,
                 second.signed_share,
                 second.quoted_share,
+                model.net_gamma_sd,
+                model.settled_share,
                 *_values(model.sums),
             )
             for second in seconds
@@ -207,8 +209,10 @@ def _gamma_columns(seconds: Sequence[SecondTotals]) -> Arrays:
         "trades": trades,
         "signed_share": nullable(sums[2]),
         "quoted_share": sums[3],
+        "net_gamma_sd_usd_per_pct": nullable(sums[4]),
+        "settled_open_interest_share": nullable(sums[5]),
     }
-    return columns | dict(zip(_SUMS, sums[4:], strict=True))
+    return columns | dict(zip(_SUMS, sums[6:], strict=True))
 
 
 def _values(sums: Sums) -> tuple[float, ...]:

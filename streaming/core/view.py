@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from math import nan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,7 @@ import pyarrow as pa
 from dealer_assets.domain.columns import Bools, Floats, Ints
 from dealer_assets.domain.conventions import PER_PCT
 from dealer_assets.domain.flow.totals import DELTA, GAMMA, Revaluation, Sums
-from dealer_assets.tables.live import LIVE_MODELS
+from dealer_assets.tables.live import LIVE_RECONCILED, NAIVE
 
 if TYPE_CHECKING:  # pricing a chain is needed by few importers of this module
     from dealer_assets.domain.exposure.snapshot import Exposure
@@ -34,11 +35,18 @@ class ModelTotals:
         Exposures.
     contracts, contracts_priced : int
         Contracts with a position, and those of them with a vol: only these are in the sums.
+    net_gamma_sd : float
+        Standard deviation of net gamma by the positions' error [USD per 1 %]; NaN where the model
+        tells none.
+    settled_share : float
+        Open interest of contracts whose settled position is known; NaN where it is not asked for.
     """
 
     sums: Sums
     contracts: int
     contracts_priced: int
+    net_gamma_sd: float = nan
+    settled_share: float = nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +64,8 @@ class SecondTotals:
     spot_age_us : int
         Its age.
     models : mapping of str to ModelTotals
-        By model; ``naive`` is absent while no open interest is known.
+        By model; ``naive`` is absent while no open interest is known, ``live_reconciled`` where
+        the session has no settled positions.
     priced_us : int
         When the whole chain was last priced.
     trades : int
@@ -110,14 +119,14 @@ class Pricing:
         """Book, profile and levels by the naive rule, without bands; computed at first use."""
         from dealer_assets.domain.exposure.snapshot import expose
 
-        return expose(self.chain, self.priced, model=LIVE_MODELS[0], resamples=0)
+        return expose(self.chain, self.priced, model=NAIVE, resamples=0)
 
     @cached_property
     def scenarios(self) -> pa.Table:
         """Rows of `tables.SCENARIO_GRID` by the naive rule; computed at first use."""
         from dealer_assets.domain.exposure.snapshot import scenarios_of
 
-        return scenarios_of(self.priced, model=LIVE_MODELS[0])
+        return scenarios_of(self.priced, model=NAIVE)
 
 
 @dataclass(frozen=True)
@@ -145,6 +154,10 @@ class ContractView:
         of the totals.
     open_interest, customer, volume : float64 array
         Contracts; customers' signed position of the session; open interest NaN where unknown.
+    customer_mean : float64 array
+        What that is expected to be by the odds of every side [contracts].
+    settled : float64 array
+        Dealers' position that the session opened with [contracts]; NaN where not known.
     bid, ask, last_price : float64 array
         USD; NaN where there is none.
     spot : float
@@ -162,6 +175,8 @@ class ContractView:
     unit: Floats
     open_interest: Floats
     customer: Floats
+    customer_mean: Floats
+    settled: Floats
     volume: Floats
     bid: Floats
     ask: Floats
@@ -170,8 +185,10 @@ class ContractView:
 
     def position(self, model: str) -> Floats:
         """Dealers' position by a model of `LIVE_MODELS` [contracts]; NaN where not known."""
-        if model == LIVE_MODELS[0]:
+        if model == NAIVE:
             return np.where(self.is_call, self.open_interest, -self.open_interest)
+        if model == LIVE_RECONCILED:
+            return np.asarray(self.settled - self.customer_mean)
         return 0.0 - self.customer
 
     def exposures(self, model: str) -> Floats:

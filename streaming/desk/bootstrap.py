@@ -1,4 +1,4 @@
-"""What a desk starts a session with: listing, open interest, curve, the newest chain.
+"""What a desk starts a session with: listing, open interest, positions, curve, the newest chain.
 
 Belongs here: which session it is, and where its start comes from: the lake where it holds it, else
 the provider. Does not belong here: feeds, or what a recording holds.
@@ -14,16 +14,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dealer_assets import tables
 from dealer_assets.curves import curve_known
 from dealer_assets.domain import sessions
 from dealer_assets.domain.columns import floats, integers
+from dealer_assets.domain.flow.settled import MODEL
 from dealer_assets.errors import DealerError, NoDataError
-from dealer_assets.lake.reader import list_parts, read_part
+from dealer_assets.lake.reader import list_parts, read_part, read_partition
 from dealer_assets.lake.storage import Lake
 from dealer_assets.providers.base import Provider
 from dealer_assets.records import held
+from dealer_assets.tables.live import LIVE_RECONCILED
 from dealer_assets.underlyings import Underlying
 from streaming.core.events import QUOTE, SPOT, Events, concatenated, no_events
 from streaming.core.listing import Listing
@@ -98,7 +101,7 @@ def gather(
         When nothing is listed in any of them: there would be nothing to listen to.
     """
     simulated = feed == "simulator"
-    listed, interest, missing = [], [], []
+    listed, interest, positions, missing = [], [], [], []
     for lane in lanes:
         day, provider = sessions_of[lane.symbol], provider_of[lane.symbol]
         found = _rows(lake, tables.LISTED_CONTRACTS, lane, day, provider, simulated=simulated)
@@ -115,6 +118,11 @@ def gather(
             missing.append(f"{lane.symbol} {day}: no open interest ({counted}); no naive exposures")
         else:
             interest.append(counted)
+        settled = _settled(lake, lane, day, now)
+        if isinstance(settled, str):
+            missing.append(f"{lane.symbol} {day}: {settled}; no {LIVE_RECONCILED} exposures")
+        else:
+            positions.append(settled)
     curve: RateCurve | None = None
     if desk_of(lanes[0]) == "us":
         curve = _curve(lake, lanes[0], sessions_of[lanes[0].symbol], provider_of, now, simulated)
@@ -132,6 +140,7 @@ def gather(
         sessions=dict(sessions_of),
         listed=pa.concat_tables(listed),
         open_interest=_concatenated(interest),
+        settled=pa.concat_tables(positions) if positions else None,
         curve=curve,
         options=options,
         missing=tuple(missing),
@@ -142,6 +151,16 @@ def _concatenated(counts: Sequence[pa.Table]) -> pa.Table | None:
     """Put counts of several sources together; only the columns that a listing reads are shared."""
     names = ["symbol", "event_at", "known_at", "open_interest_contracts"]
     return pa.concat_tables([rows.select(names) for rows in counts]) if counts else None
+
+
+def _settled(lake: Lake, lane: Underlying, day: date, now: datetime) -> pa.Table | str:
+    """Return the positions a session opened with, as known by now; in words why there are none."""
+    rows = read_partition(lake, tables.DEALER_POSITIONS, lane.symbol, day)
+    rows = rows.filter(pc.equal(rows["model"], MODEL))
+    if not rows.num_rows:
+        return f"no settled positions in the lake (asset {tables.DEALER_POSITIONS.name})"
+    known = rows.filter(pc.less_equal(rows["known_at"], now))
+    return known if known.num_rows else f"settled positions were not known by {now:%H:%M} UTC"
 
 
 def _rows(

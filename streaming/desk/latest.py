@@ -38,7 +38,10 @@ class Latest:
     spot : float
         USD.
     gammas : dict of str to float
-        Net gamma [USD per 1 % spot] by model; ``naive`` is absent without open interest.
+        Net gamma [USD per 1 % spot] by model; ``naive`` is absent without open interest,
+        ``live_reconciled`` without settled positions.
+    gamma_sds : dict of str to float
+        Its standard deviation, of the models that tell one.
     hedge_flow_usd : float
         Cumulative hedging flow of the session.
     trades : int
@@ -51,6 +54,7 @@ class Latest:
     feed: str
     spot: float
     gammas: dict[str, float]
+    gamma_sds: dict[str, float]
     hedge_flow_usd: float
     trades: int
     state: str
@@ -80,11 +84,9 @@ def latest(lake: Lake, lane: Underlying, *, now: datetime) -> Latest | None:
     rows = read_part(lake, LIVE_GAMMA, parts[-1])
     newest = rows.filter(pc.equal(rows["event_at"], pc.max(rows["event_at"])))
     first = newest.slice(0, 1).to_pylist()[0]
-    models = zip(
-        newest["model"].to_pylist(),
-        floats(newest, "net_gamma_exposure_usd_per_pct").tolist(),
-        strict=True,
-    )
+    models = newest["model"].to_pylist()
+    gammas = floats(newest, "net_gamma_exposure_usd_per_pct").tolist()
+    sds = newest["net_gamma_sd_usd_per_pct"].to_pylist()
     columns = [*_BUCKET, "event_at", "cumulative_hedge_flow_usd"]
     flow = read_partition(lake, LIVE_FLOW, lane.symbol, days[-1], columns=columns)
     is_open = sessions.is_open(lane.calendar, now)
@@ -93,7 +95,8 @@ def latest(lake: Lake, lane: Underlying, *, now: datetime) -> Latest | None:
         at=first["event_at"],
         feed=first["feed"],
         spot=first["spot"],
-        gammas=dict(models),
+        gammas=dict(zip(models, gammas, strict=True)),
+        gamma_sds={m: sd for m, sd in zip(models, sds, strict=True) if sd is not None},
         hedge_flow_usd=_cumulative(flow),
         trades=first["trades"],
         state=state,

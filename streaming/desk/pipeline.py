@@ -111,7 +111,11 @@ class Desk:
     def open(cls, start: Start, sink: Sink, *, recorder: Recorder | None = None) -> Desk:
         """Build listing, engine and decoders of a start, and restore the session so far."""
         listing = Listing.of(
-            start.lanes, start.listed, start.open_interest, sessions_of=start.sessions
+            start.lanes,
+            start.listed,
+            start.open_interest,
+            start.settled,
+            sessions_of=start.sessions,
         )
         sequences = Sequences(start.taken)
         options = EngineOptions(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from dealer_assets.domain import sessions
 from dealer_assets.domain.flow.totals import GAMMA
-from dealer_assets.tables.live import LIVE_MODELS
+from dealer_assets.tables.live import LIVE_MODELS, LIVE_RECONCILED
 from streaming.core.view import LaneView
 from streaming.desk.sourcing import SIMULATOR
 
@@ -84,7 +84,10 @@ def _lane(view: LaneView) -> str:
     words = [f"{view.underlying} {view.spot:,.2f}"]
     for model in LIVE_MODELS:
         totals = view.totals.models.get(model)
-        name = model.removeprefix("session_")
+        if totals is None and model == LIVE_RECONCILED:
+            continue  # said at the start, and of most sessions of most lakes
+        name = model.removeprefix("session_").removeprefix("live_")
         gamma = f"{totals.sums.net[GAMMA] / 1e9:+,.2f}" if totals else "?"
-        words.append(f"{name} {gamma}")
+        error = totals.net_gamma_sd / 1e9 if totals else math.nan
+        words.append(f"{name} {gamma}" + (f"±{error:,.2f}" if math.isfinite(error) else ""))
     return f"{' '.join(words)} bn"

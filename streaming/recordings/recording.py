@@ -3,9 +3,9 @@
 Belongs here: the folder of a recording, written and read. Does not belong here: the bytes of its
 frames (`frames_file`), playing it (`feeds.recorded`).
 
-A folder holds ``meta.json``, ``listing.parquet``, where known ``open_interest.parquet`` and
-``curve.parquet``, of a restart ``restored-<underlying>.parquet``, and ``frames.bin``. It holds what
-was received and nothing that was sent, so no credential gets into it.
+A folder holds ``meta.json``, ``listing.parquet``, where known ``open_interest.parquet``,
+``settled.parquet`` and ``curve.parquet``, of a restart ``restored-<underlying>.parquet``, and
+``frames.bin``. It holds what was received and nothing that was sent, so no credential gets into it.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ VERSION = 1
 
 _META, _FRAMES = "meta.json", "frames.bin"
 _LISTING, _OPEN_INTEREST, _CURVE = "listing.parquet", "open_interest.parquet", "curve.parquet"
+_SETTLED = "settled.parquet"
 
 
 class Recorder:
@@ -59,8 +60,9 @@ class Recorder:
     def __init__(self, root: Path, start: Start, *, started_us: int) -> None:
         self.folder = _new_folder(root, start, started_us)
         pq.write_table(start.listed, self.folder / _LISTING, compression="zstd")
-        if start.open_interest is not None:
-            pq.write_table(start.open_interest, self.folder / _OPEN_INTEREST, compression="zstd")
+        for rows, name in ((start.open_interest, _OPEN_INTEREST), (start.settled, _SETTLED)):
+            if rows is not None:
+                pq.write_table(rows, self.folder / name, compression="zstd")
         if start.curve is not None:
             pq.write_table(_curve_rows(start.curve), self.folder / _CURVE)
         for symbol, rows in start.restored.items():
@@ -195,14 +197,15 @@ class Recording:
             for lane in lanes
             if (folder / _restored(lane.symbol)).exists()
         }
-        interest, curve = folder / _OPEN_INTEREST, folder / _CURVE
+        curve = folder / _CURVE
         return Start(
             desk=meta["desk"],
             feed=meta["feed"],
             lanes=lanes,
             sessions={name: date.fromisoformat(day) for name, day in meta["sessions"].items()},
             listed=pq.read_table(folder / _LISTING),
-            open_interest=pq.read_table(interest) if interest.exists() else None,
+            open_interest=_held(folder / _OPEN_INTEREST),
+            settled=_held(folder / _SETTLED),
             curve=_curve(curve, meta["curve_date"]) if curve.exists() else None,
             options=StreamOptions(**meta["options"]),
             taken={(table, name): rows for table, name, rows in meta["taken"]},
@@ -234,6 +237,11 @@ def _read_meta(folder: Path) -> dict[str, Any]:
     if not (folder / _FRAMES).exists():
         raise BadInputError(f"{folder}: expected {_FRAMES} beside {_META}, found none")
     return dict(meta)
+
+
+def _held(path: Path) -> pa.Table | None:
+    """Return the rows of a file; None where the recording has none."""
+    return pq.read_table(path) if path.exists() else None
 
 
 def _curve(path: Path, day: str) -> RateCurve:

@@ -132,6 +132,7 @@ final as (
         minutes.last.put_gamma_exposure_usd_per_pct as put_gamma_exposure_usd_per_pct,
         minutes.last.zero_dte_gamma_exposure_usd_per_pct as zero_dte_gamma_exposure_usd_per_pct,
         minutes.last.gross_gamma_exposure_usd_per_pct as gross_gamma_exposure_usd_per_pct,
+        minutes.last.net_gamma_sd_usd_per_pct as net_gamma_sd_usd_per_pct,
 
         -- hedging flow since the open, to the end of the minute
         coalesce(flow.cumulative_hedge_flow_usd, 0.0) as cumulative_hedge_flow_usd,
@@ -143,6 +144,7 @@ final as (
         minutes.seconds,
         minutes.last.contracts as contracts,
         minutes.last.contracts_priced as contracts_priced,
+        minutes.last.settled_open_interest_share as settled_open_interest_share,
         minutes.last.signed_share as signed_share,
         minutes.last.quoted_share as quoted_share,
         gap_minutes.minute_at is not null as has_feed_gap,

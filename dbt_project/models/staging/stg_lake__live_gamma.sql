@@ -28,10 +28,12 @@ renamed as (
         put_gamma_exposure_usd_per_pct,
         zero_dte_gamma_exposure_usd_per_pct,
         gross_gamma_exposure_usd_per_pct,
+        net_gamma_sd_usd_per_pct,
 
         -- what they rest on
         contracts,
         contracts_priced,
+        settled_open_interest_share,
         trades,
         signed_share,
         quoted_share,

@@ -92,8 +92,8 @@ NUMBERS: tuple[str, ...] = (
     "open_interest",
     "vol",
 )
-NUMBERS += ("last_price", "volume", "customer")
-"""Rows of the float64 array, shape (11, n), that is the state of the contracts."""
+NUMBERS += ("last_price", "volume", "customer", "customer_mean", "customer_variance")
+"""Rows of the float64 array, shape (13, n), that is the state of the contracts."""
 
 INSTANTS = ("quote_us", "mark_us", "vol_us", "last_us", "last_row", "tick_row", "traded")
 """Rows of the int64 array, shape (7, n), beside it: instants and rows of the log, -1 for none."""

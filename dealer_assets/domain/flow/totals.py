@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from dealer_assets.domain.columns import Floats, Ints, floats, integers
 from dealer_assets.domain.conventions import PER_PCT, SECONDS_PER_YEAR
+from dealer_assets.domain.flow.settled import Settled
 from dealer_assets.domain.pricing.inverse import twap_years
 from dealer_assets.domain.pricing.terms import PricingModel, terms_of
 
@@ -124,6 +125,34 @@ class Valued:
         )
         naive, flow = (_sums(row) for row in out.tolist())
         return naive, flow
+
+    def moved(self, settled: Settled, *, mean: Floats, variance: Floats) -> tuple[Sums, float]:
+        """Sum exposures of settled positions that the session's trades have moved.
+
+        Parameters
+        ----------
+        settled : Settled
+            Of all the caller's contracts; one without a position adds nothing.
+        mean, variance : float64 array
+            Of what customers bought less what they sold in the session [contracts, and squared],
+            of all the caller's contracts.
+
+        Returns
+        -------
+        tuple of Sums and float
+            Exposures, and the standard deviation of net gamma [USD per 1 %]: errors are the
+            contracts' own, but for what the settled ones of a kind have in common.
+        """
+        from dealer_assets.domain.kernels.exposure_sums import SUMS, moved_sums
+
+        out = np.empty(SUMS + 1)
+        together = np.empty(int(settled.kind.max(initial=0)) + 1)
+        moved_sums(
+            self.unit, self.contract, self.is_call, self.is_zero_dte,
+            *settled, mean, variance, together, out,
+        )  # fmt: skip
+        *sums, squared = out.tolist()
+        return _sums(sums), squared**0.5
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ QUOTE, TRADE, SPOT, MARK, OPEN_INTEREST = range(5)
 """Kinds of event, of `streaming.core.events`. A test compares all codes here with their origin."""
 
 BID, ASK, BID_SIZE, ASK_SIZE, MARK_PRICE, MARK_VOL, INTEREST, VOL = range(8)
-LAST_PRICE, VOLUME, CUSTOMER = range(8, 11)
+LAST_PRICE, VOLUME, CUSTOMER, CUSTOMER_MEAN, CUSTOMER_VARIANCE = range(8, 13)
 QUOTE_US, MARK_US, VOL_US, LAST_US, LAST_ROW, TICK_ROW, TRADED = range(7)
 PRICE, FORWARD, STRIKE, YEARS, DISCOUNT = range(5)
 RATIO, FACTOR = range(2)
@@ -407,7 +407,7 @@ def judge(
         sign, basis, grade = side_of(j, c, row, worth, kind, state, judged, rules)
         confidence = rules.confidence[grade]
         note_print(state, row, c, rules.is_comparable[kind] != 0)
-    note_position(state, c, sign, volume)
+    note_position(state, c, sign, volume, confidence)
     log[row].sign, log[row].confidence = sign, confidence
     judged[j].sign, judged[j].basis, judged[j].confidence = sign, basis, confidence
     judged[j].trade_class, judged[j].volume = kind, volume
@@ -420,8 +420,15 @@ def judge(
 
 
 @inlined
-def note_position(state: State, c: int, sign: int, volume: float) -> None:
-    """Add a print to what the session did in its contract."""
+def note_position(state: State, c: int, sign: int, volume: float, confidence: float) -> None:
+    """Add a print to what the session did in its contract; a cancel takes off what its print added.
+
+    A side that is right with probability p is expected to be worth 2 p - 1 of itself, with variance
+    4 p (1 - p) of the size squared; none at all is worth nothing, with the size squared.
+    """
+    worth = 2.0 * confidence - 1.0 if (sign != 0) & is_number(confidence) else 0.0
+    state.numbers[CUSTOMER_MEAN, c] += sign * volume * worth
+    state.numbers[CUSTOMER_VARIANCE, c] += volume * abs(volume) * (1.0 - worth * worth)
     state.instants[TRADED, c] = 1
     state.numbers[VOLUME, c] += volume
     state.numbers[CUSTOMER, c] += sign * volume
@@ -520,7 +527,7 @@ def restore(
                 take_back(state, c, cancels[j])
         else:
             note_print(state, row, c, is_comparable[trade_class[j]] != 0)
-        note_position(state, c, int(log[row].sign), volume)
+        note_position(state, c, int(log[row].sign), volume, log[row].confidence)
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""Sums of dealer exposures over contracts, for two sets of positions at once.
+"""Sums of dealer exposures over contracts, for several sets of positions.
 
 Belongs here: what the streaming process does every second over whole chains. Does not belong here:
 Greeks (`greeks`), which contracts are in (`domain/flow/totals.py`).
@@ -21,9 +21,10 @@ SUMS = 10
 """Delta, gamma, vanna, charm, volga; calls' gamma, puts', today's expiries', sum of absolute; how
 many positions."""
 
-COUNTS = 6
+COUNTS = 7
 """Alive; quoted fresh on both sides; of those alive, with open interest, with flow, with either or
-a trade; a number that tells which those last ones are."""
+a trade or a settled position; a number that tells which those last ones are; with a position by
+settled positions and flow."""
 
 
 @kernel
@@ -77,13 +78,52 @@ def exposure_sums(
 
 
 @kernel
+def moved_sums(
+    unit: Floats, contract: Ints, is_call: Flags, is_zero_dte: Flags,
+    settled: Floats, variance: Floats, common: Floats, group: Ints,
+    mean: Floats, spread: Floats, together: Floats, out: Floats,
+) -> None:  # fmt: skip
+    """Fill `out`, shape (11,): sums of settled positions less customers' net, last the variance.
+
+    `settled`, NaN where not known, which leaves a contract out; its own `variance`; what one
+    standard deviation of its `group` moves it by (`common`); customers' expected net (`mean`) and
+    its variance (`spread`): of all contracts, the rest of those in `contract`. Variance is that of
+    gamma. `together`, as long as there are groups, is overwritten.
+    """
+    out[:] = 0.0
+    together[:] = 0.0
+    for i in range(contract.size):
+        c = contract[i]
+        held = settled[c] - mean[c]
+        if held != held:
+            continue
+        for k in range(5):
+            out[k] += held * unit[k, i]
+        gamma = unit[1, i]
+        out[5 if is_call[i] else 6] += held * gamma
+        if is_zero_dte[i]:
+            out[7] += held * gamma
+        out[8] += abs(held * gamma)
+        out[9] += 1.0 if held != 0.0 else 0.0
+        own = variance[c] + spread[c]  # prints taken back may leave a rounding error below 0
+        out[10] += gamma * gamma * (own if own > 0.0 else 0.0)
+        together[group[c]] += gamma * common[c]
+    for j in range(together.size):
+        out[10] += together[j] * together[j]
+
+
+@kernel
 def lane_counts(
     contract: Ints, now_us: int, fresh_us: Ints, expires_us: Ints, quote_us: Ints,
     bid: Floats, ask: Floats, open_interest: Floats, customer: Floats,
-    traded: NDArray[np.bool_], out: Ints,
+    traded: NDArray[np.bool_], settled: Floats, mean: Floats, out: Ints, interest: Floats,
 ) -> None:  # fmt: skip
-    """Fill `out`, shape (6,), with counts over the contracts named; see `COUNTS`."""
+    """Fill `out`, shape (7,), with counts over the contracts named; see `COUNTS`.
+
+    `interest`, shape (2,): open interest of those alive, and of those with a settled position.
+    """
     out[:] = 0
+    interest[:] = 0.0
     for j in range(contract.size):
         i = contract[j]
         if expires_us[i] <= now_us:
@@ -92,11 +132,16 @@ def lane_counts(
         if bid[i] > 0.0 and ask[i] >= bid[i] and now_us - quote_us[i] <= fresh_us[i]:
             out[1] += 1
         has_interest, has_flow = open_interest[i] > 0.0, customer[i] != 0.0
+        is_settled = settled[i] == settled[i]
         if has_interest:
             out[2] += 1
+            interest[0] += open_interest[i]
+            interest[1] += open_interest[i] if is_settled else 0.0
         if has_flow:
             out[3] += 1
-        if has_interest or has_flow or traded[i]:
+        if is_settled and settled[i] - mean[i] != 0.0:
+            out[6] += 1
+        if has_interest or has_flow or traded[i] or (is_settled and settled[i] != 0.0):
             out[4] += 1
             out[5] += (i + 1) * 1_000_003 * (i % 8191 + 1)
 
@@ -108,7 +153,11 @@ def warm() -> None:
     five = np.empty((5, 0))
     unit_exposures(np.empty((12, 0)), np.arange(5), values, five, values, np.ones(5), five)
     exposure_sums(five, none, flags, flags, values, values, np.empty((2, SUMS)))
+    moved_sums(
+        five, none, flags, flags, values, values, values, none, values, values, values,
+        np.empty(SUMS + 1),
+    )  # fmt: skip
     lane_counts(
         none, 0, none, none, none, values, values, values, values,
-        np.empty(0, np.bool_), np.empty(COUNTS, np.int64),
+        np.empty(0, np.bool_), values, values, np.empty(COUNTS, np.int64), np.empty(2),
     )  # fmt: skip
