@@ -22,12 +22,14 @@ from dealer_assets.domain.exposure.combined import (
     combined_levels,
     combined_profile,
 )
+from dealer_assets.domain.invariants import is_sound
 from dealer_assets.lake.layout import event_at_of
 from dealer_assets.lake.reader import Part, list_parts, part_rows
 from dealer_assets.lake.refresh import Refreshed, refresh_part
 from dealer_assets.lake.storage import Lake
 from dealer_assets.lake.writer import delete_part
 from dealer_assets.tables import Table
+from dealer_assets.underlyings import underlying
 
 US_INDEX = "US_INDEX"
 """Stands where other tables have the underlying."""
@@ -95,9 +97,15 @@ def combine_session(
 
 
 def _members(read: Mapping[str, pa.Table], symbols: tuple[str, ...]) -> dict[str, Member]:
-    return {
-        symbol: Member(*(read[f"{symbol}.{source.name}"] for source in _READ)) for symbol in symbols
-    }
+    """Return the members whose tables hold what must hold of them; the others are missing."""
+    of = {symbol: [read[f"{symbol}.{source.name}"] for source in _READ] for symbol in symbols}
+    return {symbol: Member(*rows) for symbol, rows in of.items() if _is_sound(symbol, rows)}
+
+
+def _is_sound(symbol: str, rows: list[pa.Table]) -> bool:
+    """Tell whether no blocking check of one member's tables stops what is derived from them."""
+    member = underlying(symbol)
+    return all(is_sound(t.name, held, member) for t, held in zip(_READ, rows, strict=True))
 
 
 def _snapshots(lake: Lake, symbol: str, session_date: date) -> dict[str, dict[str, Part]]:

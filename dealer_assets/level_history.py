@@ -1,8 +1,7 @@
-"""What of strikes and levels needs more than one snapshot of the lake.
+"""How levels fared, as far as it needs more than one session of the lake.
 
-Belongs here: reading the snapshot before, the session before and the scores before, and storing a
-session's scores. Does not belong here: changes, outcomes and chance themselves (`domain`), when it
-is done (`defs`).
+Belongs here: reading the session before and the scores before, and storing a session's scores. Does
+not belong here: outcomes and chance themselves (`domain`), when it is done (`defs`).
 """
 
 from __future__ import annotations
@@ -47,39 +46,6 @@ class Scored:
 
     rows: pa.Table
     status: str
-
-
-def exposure_before(lake: Lake, underlying: str, day: date, previous: pa.Table) -> pa.Table:
-    """Return the exposures that a snapshot's predecessor in `tables.STRIKE_CHANGES` was made of.
-
-    Parameters
-    ----------
-    lake : Lake
-        Storage.
-    underlying : str
-        Registry symbol.
-    day : datetime.date
-        Session.
-    previous : pyarrow.Table
-        The predecessor's rows; none at the session's first snapshot.
-
-    Returns
-    -------
-    pyarrow.Table
-        `tables.DEALER_EXPOSURE`; none without a predecessor.
-
-    Notes
-    -----
-    What these exposures sum up to by strike is in `previous`, so that whoever keeps its identity
-    as an input notices when they change.
-    """
-    table = tables.DEALER_EXPOSURE
-    if not previous.num_rows:
-        return table.schema.empty_table()
-    name = snapshot_part(previous["event_at"][0].as_py())
-    parts = list_parts(lake, table, underlying, day)
-    made = [read_part(lake, table, part) for part in parts if part.name == name]
-    return pa.concat_tables([table.schema.empty_table(), *made])
 
 
 def score_session(lake: Lake, asset: Underlying, day: date, *, now: datetime) -> Scored:

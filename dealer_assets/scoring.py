@@ -145,7 +145,7 @@ def _truth(
     from dealer_assets.providers.simulator.listing import session_listing
     from dealer_assets.providers.simulator.truth import dealer_positions
 
-    told = {"day": day, "density": market.density}
-    listing = session_listing(market.seed, asset.symbol, **told)  # type: ignore[arg-type]
-    true = dealer_positions(market.seed, asset.symbol, **told)  # type: ignore[arg-type]
+    seed, density = market.seed, market.density
+    listing = session_listing(seed, asset.symbol, day=day, density=density)
+    true = dealer_positions(seed, asset.symbol, day=day, density=density)
     return dict(zip(listing.columns["symbol"].to_pylist(), true.tolist(), strict=True))

@@ -88,6 +88,35 @@ def test_a_rerun_writes_nothing_and_a_later_member_renews_the_part(lake):
     assert len(combine_session(lake, LEVELS, DAY, rebuild=True).written) == 1
 
 
+def test_a_member_that_a_blocking_check_stops_is_missing_and_stops_the_group_if_it_is_spx(lake):
+    def broken(symbol):
+        held = member(5000.0, (("0dte", 1e6),), at=CLOSE).levels
+        rows = held.set_column(
+            held.schema.get_field_index("call_gamma_exposure_usd_per_pct"),
+            "call_gamma_exposure_usd_per_pct",
+            [[9e9]],
+        )
+        name = part_name(tables.EXPOSURE_LEVELS, event_at=CLOSE)
+        write_part(
+            lake,
+            tables.EXPOSURE_LEVELS,
+            rows.set_column(0, "underlying", [[symbol]]).cast(held.schema),
+            underlying=symbol,
+            session_date=DAY,
+            name=name,
+        )
+
+    store(lake, "SPX", CLOSE)
+    store(lake, "SPY", CLOSE)
+    broken("SPY")
+    combine_session(lake, LEVELS, DAY)
+    assert (total(lake)["members"], total(lake)["members_missing"]) == (["SPX"], ["SPY", "XSP"])
+    broken("SPX")
+    for name in COMBINE:
+        combine_session(lake, tables.table(name), DAY)
+        assert newest(lake, tables.table(name)) == []
+
+
 def test_without_spx_there_is_no_group_and_what_was_is_removed(lake):
     store(lake, "SPX", CLOSE)
     combine_session(lake, LEVELS, DAY)

@@ -18,7 +18,7 @@ from dealer_assets.lake.layout import snapshot_part
 from dealer_assets.lake.reader import list_parts, read_partition
 from dealer_assets.lake.storage import Lake
 from dealer_assets.lake.writer import write_part
-from dealer_assets.level_history import exposure_before, score_session
+from dealer_assets.level_history import score_session
 from dealer_assets.underlyings import underlying
 from dealer_assets_tests.domain.strike_rows import exposure, held, levels
 from dealer_assets_tests.live_rows import row
@@ -131,15 +131,28 @@ def test_a_snapshot_in_between_renews_the_changes_after_it(lake: Lake) -> None:
     assert steps == [(at(9), None), (at(15), 25.0), (at(21), 15.0)]
 
 
-def test_the_exposure_before_is_that_of_the_previous_rows(lake: Lake) -> None:
-    snapshot(lake, at(9))
-    snapshot(lake, at(21), more=40.0)
-    none = tables.STRIKE_CHANGES.schema.empty_table()
-    assert exposure_before(lake, "BTC", DAY, none).num_rows == 0
-    former = pa.Table.from_pylist(
-        [row(tables.STRIKE_CHANGES, at=at(9), session_date=DAY)], schema=none.schema
-    )
-    assert set(exposure_before(lake, "BTC", DAY, former)["event_at"].to_pylist()) == {at(9)}
+def test_a_changed_contract_renews_the_changes_after_it_though_its_strike_sums_stay(
+    lake: Lake,
+) -> None:
+    def stored(instant: datetime, call: float, put: float) -> None:
+        snapshot(lake, instant)
+        book = (held(5000, call, at=instant), held(5000, put, at=instant, right="put"))
+        store(lake, tables.DEALER_EXPOSURE, exposure(*book), instant)
+
+    def by_position() -> list[float]:
+        rows = read_partition(lake, tables.STRIKE_CHANGES, "BTC", DAY)
+        return [r["position_change_contracts"] for r in rows.to_pylist() if r["previous_at"]]
+
+    stored(at(9), 30.0, 10.0)
+    second = exposure(held(5000, 30.0, at=at(21)))
+    snapshot(lake, at(21))
+    store(lake, tables.DEALER_EXPOSURE, second, at(21))
+    materialize([*pin_levels, *strike_changes], DAY)
+    assert by_position() == [0.0]
+    stored(at(9), 10.0, 30.0)
+    told = materialize([*pin_levels, *strike_changes], DAY)
+    assert told["strike_changes"]["parts_written"] == 2
+    assert by_position() == [20.0]
 
 
 def test_a_session_is_scored_once_it_is_over_and_only_by_the_session_before(lake: Lake) -> None:

@@ -8,7 +8,7 @@ import pytest
 from dealer_assets import tables
 from dealer_assets.domain.sessions import previous_session, session_close
 from dealer_assets.errors import NoDataError
-from dealer_assets.lake.layout import part_name
+from dealer_assets.lake.layout import batch_part, part_name
 from dealer_assets.lake.reader import sessions_held
 from dealer_assets.lake.storage import open_lake
 from dealer_assets.lake.writer import write_part
@@ -166,6 +166,41 @@ def test_simulated_bars_never_scale_a_real_chain_nor_real_ones_a_simulated(lake)
     assert adv_known(lake, SPX, FRIDAY, simulated=True).status == "none"
 
 
+def real(lake, instrument, first, last, *, provider="polygon", times=1.0, digit="0"):
+    """Store real bars of an instrument for every session of a span."""
+    days = underlying_bars(7, underlying("SPY"), first=first, last=last)
+    wide = replace(days, instrument=instrument, notional=days.notional * times)
+    rows = bar_rows(wide, SPX, Source(provider, "made up", digit * 64))
+    for i, day in enumerate(days.days):
+        write_part(
+            lake,
+            tables.UNDERLYING_BARS,
+            rows.slice(i, 1),
+            underlying="SPX",
+            session_date=day,
+            name=batch_part(provider, digit * 64),
+        )
+
+
+def test_volume_is_of_the_instrument_that_still_has_bars_and_ages_with_its_own(lake):
+    real(lake, "OLD", date(2026, 10, 8), date(2026, 11, 6))
+    real(lake, "NEW", date(2026, 11, 9), date(2026, 11, 19), digit="1")
+    adv = adv_known(lake, SPX, FRIDAY, simulated=False)
+    assert (adv.instrument, adv.status, adv.sessions) == ("NEW", "short", 9)
+    only_old = adv_known(lake, SPX, date(2026, 11, 16), simulated=False)
+    assert (only_old.instrument, only_old.status) == ("NEW", "short")
+    before = adv_known(lake, SPX, date(2026, 11, 13), simulated=False)
+    assert (before.instrument, before.status, before.sessions) == ("OLD", "ok", 20)
+
+
+def test_several_versions_of_a_bar_are_one_session(lake):
+    for digit in "012":
+        real(lake, "AGAIN", date(2026, 11, 10), date(2026, 11, 19), digit=digit)
+    real(lake, "ONCE", date(2026, 10, 22), date(2026, 11, 19), digit="3")
+    adv = adv_known(lake, SPX, FRIDAY, simulated=False)
+    assert (adv.instrument, adv.status, adv.sessions) == ("ONCE", "ok", 20)
+
+
 def test_an_old_newest_bar_makes_volume_stale(shared):
     adv = adv_known(shared, SPX, date(2026, 12, 14), simulated=True)
     assert (adv.status, adv.sessions) == ("stale", 16)
@@ -194,6 +229,8 @@ def test_closings_are_the_last_snapshots_of_earlier_sessions_oldest_first(lake):
     assert found["net_gamma_exposure_usd_per_pct"].to_pylist() == [1e6 + 1, 2e6 + 1]
     assert set(found["dte_bucket"].to_pylist()) == {"all"}
     assert closings(lake, SPX, FRIDAY, most=1).num_rows == 1
+    assert closings(lake, SPX, FRIDAY, columns=["spot"]).to_pydict() == {"spot": [5000.0, 5000.0]}
+    assert closings(lake, SPX, date(2026, 11, 18), columns=["spot"]).schema.names == ["spot"]
 
 
 def test_a_stopped_last_snapshot_is_no_closing(lake):

@@ -69,7 +69,12 @@ SESSION_TABLES = (
     tables.LEVEL_SCORES,
     tables.SIGNED_FLOW,
 )
-"""What a minute does not need is left to the hour and the end of day."""
+"""What a minute does not need is left to the hour and the end of day.
+
+Pins and changes by strike are among it: settled positions stand still within a session of US
+options, so that from minute to minute prices alone move them; the next run lays out every snapshot
+there is, none is passed over. What today's trades change by the minute, the live tables tell.
+"""
 
 
 _TABLES = {

@@ -83,6 +83,7 @@ class Lane:
         options: Mapping[str, str] | None = None,
         *,
         with_previous: bool = False,
+        previous_sources: Sequence[Table] = (),
         session_sources: Sequence[Table] | None = None,
     ) -> Refreshed:
         """Derive what is due, per snapshot or for the session, as the table is cut.
@@ -112,6 +113,7 @@ class Lane:
             derive=self._stopping_unsound(derive),
             options=options,
             with_previous=with_previous,
+            previous_sources=previous_sources,
             rebuild=self.rebuild,
         )
 
@@ -262,8 +264,11 @@ def _asset(
     @dg.asset(
         key=key,
         deps=[
-            *(dg.AssetKey([lane.symbol, source.name]) for source in before),
-            *(_of_previous(dg.AssetKey([lane.symbol, t.name])) for t in from_previous),
+            *(dg.AssetKey([lane.symbol, s.name]) for s in before if s not in from_previous),
+            *(
+                _of_previous(dg.AssetKey([lane.symbol, t.name]), and_own=t in before)
+                for t in from_previous
+            ),
             *(needs if lane.kind != "crypto" else ()),
         ],
         partitions_def=partitions_of(lane.calendar),
@@ -294,8 +299,7 @@ def _asset(
     return shell
 
 
-def _of_previous(key: dg.AssetKey) -> dg.AssetDep:
-    """Depend on an asset's partition of the session before."""
-    return dg.AssetDep(
-        key, partition_mapping=dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=-1)
-    )
+def _of_previous(key: dg.AssetKey, *, and_own: bool) -> dg.AssetDep:
+    """Depend on an asset's partition of the session before, and on the session's own if told."""
+    mapping = dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=0 if and_own else -1)
+    return dg.AssetDep(key, partition_mapping=mapping)

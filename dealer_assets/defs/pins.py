@@ -7,13 +7,11 @@ Belongs here: asset shells. Does not belong here: kernels and splits (`domain/ex
 from __future__ import annotations
 
 import dagster as dg
-import pyarrow as pa
 
 from dealer_assets import tables
 from dealer_assets.defs.lanes import Lane, Result, lane_assets
 from dealer_assets.domain.exposure import changes, pins
-from dealer_assets.lake.refresh import PREVIOUS, Inputs
-from dealer_assets.level_history import exposure_before
+from dealer_assets.lake.refresh import PREVIOUS, before_of
 from dealer_assets.reports.pin_pictures import alert_words, change_picture, pin_picture, pin_words
 
 
@@ -41,16 +39,17 @@ def pin_levels(lane: Lane) -> Result:
 )
 def strike_changes(lane: Lane) -> Result:
     """Compare every strike with the snapshot before: did positions change it, or prices alone."""
-
-    def changed(rows: Inputs) -> pa.Table:
-        previous = rows[PREVIOUS]
-        symbol, day = lane.underlying.symbol, lane.session_date
-        before = exposure_before(lane.lake, symbol, day, previous)
-        return changes.strike_changes(
-            rows["dealer_exposure"], rows["pin_levels"], before=before, previous=previous
-        )
-
-    done = lane.refresh(changed, with_previous=True)
+    exposure = tables.DEALER_EXPOSURE
+    done = lane.refresh(
+        lambda rows: changes.strike_changes(
+            rows["dealer_exposure"],
+            rows["pin_levels"],
+            before=rows[before_of(exposure)],
+            previous=rows[PREVIOUS],
+        ),
+        with_previous=True,
+        previous_sources=[exposure],
+    )
     newest = lane.newest()
     picture = lane.picture(lambda: change_picture(newest))
     return lane.result(done, {"alerts": alert_words(newest), "changes": picture})

@@ -11,10 +11,9 @@ from dealer_assets import tables, trailing
 from dealer_assets.defs.lanes import Lane, Result, lane_assets
 from dealer_assets.domain.exposure.metrics import metrics_of
 from dealer_assets.domain.exposure.persistence import persistence_texts
-from dealer_assets.domain.exposure.regimes import regimes_of
+from dealer_assets.domain.exposure.regimes import PAST_COLUMNS, regimes_of
 from dealer_assets.lake.refresh import PREVIOUS, Refreshed
 from dealer_assets.reports.regime_pictures import metrics_picture, regime_picture
-from dealer_assets.sources import SIMULATOR
 from dealer_assets.traded import collect_bars
 from dealer_assets.underlyings import Underlying
 
@@ -50,7 +49,7 @@ def underlying_bars(lane: Lane) -> Result:
 )
 def exposure_metrics(lane: Lane) -> Result:
     """NGI, VSS, CHL_24h, VOLG and hedge pressure by expiry bucket, in USD and over volume."""
-    simulated = _is_simulated(lane)
+    simulated = trailing.is_simulated(lane.lake, lane.underlying, lane.session_date)
     adv = trailing.adv_known(lane.lake, lane.underlying, lane.session_date, simulated=simulated)
     done = lane.refresh(
         lambda rows: metrics_of(
@@ -70,28 +69,27 @@ def exposure_metrics(lane: Lane) -> Result:
 
 
 @lane_assets(
-    tables.DEALER_REGIMES, sources=(tables.EXPOSURE_METRICS,), group="regimes", kinds={"numpy"}
+    tables.DEALER_REGIMES,
+    sources=(tables.EXPOSURE_METRICS,),
+    # so that a backfill makes every earlier session's metrics before a session's label
+    from_previous=(tables.DEALER_REGIMES,),
+    group="regimes",
+    kinds={"numpy"},
 )
 def dealer_regimes(lane: Lane) -> Result:
     """Label of each snapshot, with the rule, inputs, thresholds and margins that decided it."""
-    history = trailing.closings(lane.lake, lane.underlying, lane.session_date)
+    where = (lane.lake, lane.underlying, lane.session_date)
+    history = trailing.closings(*where, columns=PAST_COLUMNS)
     done = lane.refresh(
         lambda rows: regimes_of(rows["exposure_metrics"], history, rows[PREVIOUS]),
         {"history": trailing.identity(history)},
         with_previous=True,
     )
-    rows = trailing.closings(
-        lane.lake, lane.underlying, lane.session_date, table=tables.DEALER_REGIMES
-    )
+    rows = trailing.closings(*where, table=tables.DEALER_REGIMES)
     rows = pa.concat_tables([rows, lane.newest()])
     headline = lane.platform.settings.model
     picture = lane.picture(lambda: regime_picture(rows, headline=headline))
     return lane.result(done, {**persistence_texts(rows), "regimes": picture})
-
-
-def _is_simulated(lane: Lane) -> bool:
-    chain = lane.newest(tables.CHAIN_SNAPSHOTS)
-    return bool(chain.num_rows > 0 and chain["provider"][0].as_py() == SIMULATOR)
 
 
 @dg.definitions

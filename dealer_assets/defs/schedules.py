@@ -25,7 +25,12 @@ _MINUTES: dict[Calendar, Sequence[str]] = {
     "XNYS": ("30-59 9 * * 1-5", "* 10-15 * * 1-5", "0-31 16 * * 1-5"),
     "24/7": ("* * * * *",),
 }
-_HOURS: dict[Calendar, Sequence[str]] = {"XNYS": ("2 10-16 * * 1-5",), "24/7": ("2 * * * *",)}
+_HOURS: dict[Calendar, Sequence[str]] = {
+    # what minutes read and do not make (settled positions, traded volume) is there from the first
+    # minutes on; a provider that is 15 minutes behind has nothing at 09:32 and comes at 09:47
+    "XNYS": ("32 9 * * 1-5", "47 9 * * 1-5", "2 10-16 * * 1-5"),
+    "24/7": ("2 * * * *",),
+}
 _MORNING: dict[Calendar, str] = {"XNYS": "5 11 * * 1-5", "24/7": "5 11 * * *"}
 _END_OF_DAY: dict[Calendar, str] = {"XNYS": "35 16 * * 1-5", "24/7": "5 0 * * *"}
 # half an hour after the last quotes, and a minute: `lake/compaction.py` refuses to come earlier

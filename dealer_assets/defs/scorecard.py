@@ -16,7 +16,8 @@ from dealer_assets.reports.pin_pictures import score_picture, score_words
 
 @lane_assets(
     tables.LEVEL_SCORES,
-    sources=[tables.EXPOSURE_LEVELS, tables.PIN_LEVELS, tables.INDEX_VALUES],
+    sources=[tables.EXPOSURE_LEVELS, tables.INDEX_VALUES],
+    from_previous=[tables.EXPOSURE_LEVELS, tables.PIN_LEVELS, tables.LEVEL_SCORES],
     group="exposure",
 )
 def level_scores(lane: Lane) -> Result:

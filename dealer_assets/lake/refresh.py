@@ -31,6 +31,12 @@ from dealer_assets.tables import Table
 PREVIOUS = "previous"
 """Under this name a derivation finds its own table's rows of the snapshot before."""
 
+
+def before_of(source: Table) -> str:
+    """Name a source's rows of the snapshot before."""
+    return f"{PREVIOUS}.{source.name}"
+
+
 Inputs = Mapping[str, pa.Table]
 Derive = Callable[[Inputs], pa.Table]
 
@@ -69,6 +75,7 @@ def refresh_snapshots(
     derive: Derive,
     options: Mapping[str, str] | None = None,
     with_previous: bool = False,
+    previous_sources: Sequence[Table] = (),
     rebuild: bool = False,
 ) -> Refreshed:
     """Derive one part of `target` for every snapshot that all sources hold, in time order.
@@ -96,6 +103,9 @@ def refresh_snapshots(
     with_previous : bool
         Also hand the target's last part before that has rows, as `PREVIOUS`; no rows when there is
         none.
+    previous_sources : sequence of Table
+        With the previous: of `sources`, those whose rows of that snapshot are handed too, under
+        the name `before_of` gives.
     rebuild : bool
         Compute every part anew.
 
@@ -118,6 +128,7 @@ def refresh_snapshots(
         known = inputs | of_session
         if before is not None:
             known[PREVIOUS] = before
+            known |= {before_of(s): held[s.name][before.name] for s in previous_sources}
         provenance = _provenance(lake, known, options or {})
         if not rebuild and _is_current(lake, existing.get(name), target, provenance):
             kept += 1
@@ -131,6 +142,11 @@ def refresh_snapshots(
             tables_in[PREVIOUS] = (
                 read_part(lake, target, before) if before else target.schema.empty_table()
             )
+            for s in previous_sources:
+                part = known.get(before_of(s))
+                tables_in[before_of(s)] = (
+                    read_part(lake, s, part) if part else s.schema.empty_table()
+                )
         result = write_part(
             lake,
             target,

@@ -33,8 +33,9 @@ LEVEL_KINDS = (
 )
 """Levels that are scored; ``round_number`` is a control that no option market is asked for."""
 
-LEVEL_STATES = ("ok", "none", "doubtful")
-"""Told; there is none; told, but its own status or the chain's quality says it may not be used."""
+LEVEL_STATES = ("ok", "none", "doubtful", "not_held")
+"""Told; there is none; told, but its own status or the chain's quality says it may not be used;
+what tells it (pins of the snapshot) is not in the lake."""
 
 PATH_SOURCES = ("index_values", "snapshots", "daily_bar")
 """What a session's prices were read from."""

@@ -6,11 +6,13 @@ import dagster as dg
 import pytest
 
 from dealer_assets.definitions import defs
+from dealer_assets.defs.jobs import tables_of
 from dealer_assets.defs.partitions import partitions_of
 from dealer_assets.defs.schedules import end_of_day_tick, intraday_tick
 from dealer_assets.domain import sessions
 from dealer_assets.domain.sessions import NEW_YORK, sessions_between
 from dealer_assets.tables import LIVE_TABLES, TABLES
+from dealer_assets.underlyings import underlying
 
 _QUOTED = ["chain_snapshots", "contract_greeks"]
 _PRICED = ["contract_greeks", "surface_quality"]
@@ -43,12 +45,12 @@ LINEAGE = {
     "scenario_grid": _POSITIONED,
     "underlying_bars": [],
     "exposure_metrics": ["dealer_exposure", "exposure_levels", "vol_surface", "underlying_bars"],
-    "dealer_regimes": ["exposure_metrics"],
+    "dealer_regimes": ["exposure_metrics", "dealer_regimes"],
     "volume_deltas": ["chain_snapshots"],
     "daily_history": ["chain_snapshots", "volume_deltas", "contract_greeks"],
     "pin_levels": ["dealer_exposure", "exposure_levels"],
     "strike_changes": ["dealer_exposure", "pin_levels"],
-    "level_scores": ["exposure_levels", "pin_levels", "index_values"],
+    "level_scores": ["exposure_levels", "pin_levels", "index_values", "level_scores"],
     "live_reconciliation": ["live_trades", "option_trades", "open_interest"],
     "signed_flow": ["option_trades", "option_quotes", "index_values", "live_trades", "open_close"],
     "dealer_positions": ["chain_snapshots", "open_interest", "signed_flow", "dealer_positions"],
@@ -208,6 +210,30 @@ def test_cron_proposes_each_minute_of_a_session_once_across_daylight_saving(day:
     assert len(fired) == len(set(fired)) == 422  # 09:30 to 16:31, both included
     open_minutes = [m for m in fired if sessions.is_open("XNYS", m.astimezone(UTC))]
     assert len(open_minutes) == 406  # to 16:15; the rest serve a provider that is behind
+
+
+def test_what_a_session_opens_with_is_settled_within_its_first_minutes() -> None:
+    at = datetime.fromisoformat("2026-11-20T09:00:00-05:00").astimezone(NEW_YORK)
+    crons = defs.resolve_schedule_def("every_hour_xnys").cron_schedule
+    minutes = [at + timedelta(minutes=m) for m in range(8 * 60)]
+    fired = [f"{m:%H:%M}" for m in minutes for cron in crons if matches(cron, m)]
+    # 09:47 serves a provider that is 15 minutes behind; at 09:32 its tick is skipped
+    assert fired[:3] == ["09:32", "09:47", "10:02"]
+    assert (len(fired), fired[-1]) == (9, "16:02")
+    of_session = {t.name for t in tables_of("session", underlying("SPX"))}
+    assert {"dealer_positions", "underlying_bars"} <= of_session
+
+
+def test_scores_and_labels_wait_for_the_sessions_before(graph) -> None:
+    def offsets(table: str, parent: str) -> tuple[int, int]:
+        node = graph.get(dg.AssetKey(["SPX", table]))
+        mapping = node.partition_mappings[dg.AssetKey(["SPX", parent])]
+        return mapping.start_offset, mapping.end_offset
+
+    assert offsets("dealer_regimes", "dealer_regimes") == (-1, -1)
+    assert offsets("level_scores", "level_scores") == (-1, -1)
+    assert offsets("level_scores", "pin_levels") == (-1, -1)
+    assert offsets("level_scores", "exposure_levels") == (-1, 0)
 
 
 def test_minute_ticks_of_a_delayed_provider_start_and_end_later() -> None:

@@ -3,6 +3,7 @@
 from datetime import date
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings, strategies as st
 
@@ -263,3 +264,21 @@ def take_over(book, delta):
         priced_us=0,
         delta=delta,
     )
+
+
+@pytest.mark.parametrize(
+    ("symbol", "rules"),
+    [("SPX", (0.62, 0.68, 0.57)), ("SPY", (0.70, 0.76, 0.60)), ("NVDA", (0.70, 0.76, 0.60))],
+)
+def test_sides_of_index_options_are_declared_less_sure_than_those_of_shares(symbol, rules):
+    prints = trades((1, 5.9), (2, 6.0), (200, 5.0), (201, 5.5))
+    name = pa.array([symbol] * prints.num_rows)
+    prints = prints.set_column(prints.schema.get_field_index("underlying"), "underlying", name)
+    found = classify(
+        prints,
+        quotes((0, 4.0, 6.0, 10, 20)),
+        spots((199, 4000.0), (200, 4000.0), (201, 4000.0)),
+        options=BatchOptions(quote_stands_seconds=60.0),
+    )
+    assert [SIGN_BASES[code] for code in found.basis] == ["quote", "quote", "none", "tick"]
+    assert found.confidence[[0, 1, 3]].tolist() == list(rules)

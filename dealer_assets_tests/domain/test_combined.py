@@ -1,5 +1,6 @@
 """Combined exposure: members in one currency, strikes in one scale, one flip."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -144,6 +145,10 @@ def test_age_and_knowledge_are_those_of_the_oldest_and_the_latest(both):
     (total,) = of(combined_levels({**both, "SPY": spy}, group=GROUP), member="total")
     assert (total["member_at"], total["age_seconds"]) == (early, 900.0)
     assert total["known_at"] == total["event_at"] == made.AT
+    late = made.AT + timedelta(days=1)
+    held = made.exposures((("0dte", 2e6),), at=early, known_at=late)
+    rows = combined_levels({**both, "SPY": replace(spy, exposures=held)}, group=GROUP)
+    assert set(rows["known_at"].to_pylist()) == {late}
 
 
 def test_walls_are_those_of_the_sum():

@@ -180,6 +180,14 @@ def test_the_sessions_first_snapshot_has_no_change_and_says_so():
     assert "first snapshot" in alert_words(opening)
 
 
+def test_changes_are_known_when_the_later_known_of_both_snapshots_is():
+    late = LATER + timedelta(hours=3)
+    once_more = [row | {"known_at": late} for row in book()]
+    opening, changed = compared(once_more, book(at=LATER))
+    assert set(opening["known_at"].to_pylist()) == {late}
+    assert set(changed["known_at"].to_pylist()) == {late}
+
+
 def test_a_changed_position_is_told_in_contracts_and_raises_a_candidate():
     _, changed = compared(book(), book(at=LATER, extra={5010: 40.0}))
     row = changed.filter(pc.equal(changed["strike"], 5010.0)).to_pylist()[0]

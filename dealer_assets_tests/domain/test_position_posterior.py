@@ -5,16 +5,10 @@ import pytest
 from hypothesis import given, strategies as st
 
 from dealer_assets.domain.columns import equals, floats
-from dealer_assets.domain.positions.posterior import (
-    Assumptions,
-    Flow,
-    State,
-    bounded,
-    first_sight,
-    net_told,
-    reliability,
-    settle,
-)
+from dealer_assets.domain.positions.assumptions import Assumptions
+from dealer_assets.domain.positions.interval import bounded
+from dealer_assets.domain.positions.posterior import State, first_sight, settle
+from dealer_assets.domain.positions.trades import Flow, net_told, reliability
 from dealer_assets_tests.domain.position_world import play
 
 ONE = np.zeros(1, np.int64)

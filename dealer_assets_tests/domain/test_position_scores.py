@@ -7,7 +7,6 @@ import pytest
 
 from dealer_assets import tables
 from dealer_assets.domain import sessions
-from dealer_assets.domain.positions.posterior import Flow
 from dealer_assets.domain.positions.score import (
     BASELINE,
     PRIOR_OPENING,
@@ -18,6 +17,7 @@ from dealer_assets.domain.positions.score import (
     opening_share,
 )
 from dealer_assets.domain.positions.scored import Evening, Labels, scored_session
+from dealer_assets.domain.positions.trades import Flow
 from dealer_assets.domain.positions.verdicts import drifts
 from dealer_assets.lake.conformity import conform
 from dealer_assets_tests.domain.position_world import FIRST, morning, nothing, play

@@ -17,7 +17,7 @@ from dealer_assets.domain.exposure.persistence import (
     persistence_texts,
 )
 from dealer_assets.domain.exposure.regime_rules import INPUTS, RULES, judge_rules
-from dealer_assets.domain.exposure.regimes import regimes_of
+from dealer_assets.domain.exposure.regimes import PAST_COLUMNS, regimes_of
 from dealer_assets.domain.exposure.thresholds import DECLARED, thresholds_of
 from dealer_assets.lake.conformity import conform
 from dealer_assets.tables.regimes import REGIMES
@@ -178,6 +178,24 @@ def test_thresholds_come_from_closings_of_the_same_model_and_kind():
     pretended = history.set_column(place, history.schema.field(place), simulated)
     (found,) = labelled(made.metrics(), pretended).to_pylist()
     assert found["history_sessions"] == 0
+
+
+def test_shares_of_another_instruments_volume_are_no_past():
+    history = made.closings([1e6 * (i + 1) for i in range(30)])
+    place = history.schema.get_field_index("adv_instrument")
+    other = pa.array(["BTC-USD"] * 29 + ["SPY"])
+    mixed = history.set_column(place, history.schema.field(place), other)
+    (found,) = labelled(made.metrics(), mixed).to_pylist()
+    assert "gamma_high" in found["static_thresholds"]
+    assert "move" not in found["static_thresholds"]  # spot is spot
+    (alone,) = labelled(made.metrics(adv=NO_ADV), mixed).to_pylist()
+    assert alone["static_thresholds"] == []  # dollars are dollars
+
+
+def test_closings_need_only_the_columns_that_are_named():
+    history = made.closings([1e6 * (i + 1) for i in range(30)])
+    whole, some = labelled(made.metrics(), history), history.select(list(PAST_COLUMNS))
+    assert labelled(made.metrics(), some).equals(whole)
 
 
 def test_without_volume_labels_need_a_past_in_dollars():

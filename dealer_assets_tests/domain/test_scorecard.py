@@ -202,7 +202,7 @@ def test_every_kind_has_a_row_and_what_there_is_none_of_says_so():
     assert wall["distance_moves"] == pytest.approx(np.log(5050 / SPOT) / (MOVE / SPOT))
     assert (wall["is_touched"], wall["is_held"], wall["is_closed_beyond"]) == (True, True, False)
     assert (flip["is_touched"], flip["is_held"]) == (False, None)
-    assert (pin["level_state"], pin["is_scored"], pin["is_touched"]) == ("none", False, None)
+    assert (pin["level_state"], pin["is_scored"], pin["is_touched"]) == ("not_held", False, None)
     assert wall["set_at"] < wall["event_at"] <= wall["known_at"]
     assert row_of(scores, "round_number")["level_price"] == SPOT
 
@@ -242,7 +242,21 @@ def test_pins_and_the_last_snapshot_of_each_model_are_what_is_scored():
         "reconciled": 5090.0,
     }
     reconciled = both.filter(pc.equal(both["model"], "reconciled"))
-    assert row_of(reconciled, "pin_1")["level_state"] == "none"  # no pins of naive for another
+    # pins of naive are none of another model's, and that none are held is not that there are none
+    assert row_of(reconciled, "pin_1")["level_state"] == "not_held"
+    assert row_of(scores, "pin_3")["level_state"] == "none"
+
+
+def test_a_session_whose_high_or_low_is_the_level_touches_it():
+    draw = np.random.default_rng(5)
+    (invariant,) = INVARIANTS["level_scores"]
+    for _ in range(40):
+        spot, move = float(np.round(draw.uniform(4000, 6500), 2)), float(draw.uniform(30, 80))
+        level = 5.0 * np.round(spot * np.exp(draw.normal(0.0, 0.01)) / 5.0)
+        ends = (spot, max(level, spot), min(level, spot), spot)
+        made = scores_of(bar(*ends), spot=spot, move=move, call_wall=level)
+        assert row_of(made, "call_wall")["is_touched"]
+        assert invariant.judge(made, underlying("SPX")).holds
 
 
 def run(count, seed=1):

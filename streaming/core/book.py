@@ -15,8 +15,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dealer_assets.domain.columns import Bools, Floats, Ints
-from dealer_assets.domain.flow import conditions, records, sides
-from dealer_assets.tables.live import SIGN_BASES, TRADE_CLASSES
+from dealer_assets.domain.flow import records, sides
+from dealer_assets.domain.flow.kernel_rules import kernel_rules
 from streaming.core.events import TRADE, TYPES, Events
 from streaming.core.listing import Listing
 from streaming.core.trades import TradeLog, Trades
@@ -161,7 +161,12 @@ class Book:
         self.priced_us = -1
         self._log_spot = np.empty(0)
         self._kernels = kernels
-        self._rules = _rules(self.options)
+        self._rules = kernel_rules(
+            [lane.kind for lane in listing.lanes],
+            uses_rules=self.options.uses_side_rules,
+            tick_floor_usd=self.options.tick_floor_usd,
+            tick_fresh_seconds=self.options.tick_fresh_seconds,
+        )
         self._counts = np.zeros(len(kernels.COUNTS), np.int64)
         self._numbers = np.empty((len(records.NUMBERS), 0))
         self._instants = np.empty((len(records.INSTANTS), 0), np.int64)
@@ -381,26 +386,6 @@ class Book:
             self._numbers, self._instants, self._lanes, self._slices, self._delta[0],
             self.log.records, self._log_spot, self.log.index,
         )  # fmt: skip
-
-
-def _rules(options: BookOptions) -> Any:
-    from dealer_assets.domain.kernels import book as kernels
-
-    confidence = np.full(len(SIGN_BASES) + 2, np.nan)
-    for name, value in sides.CONFIDENCE.items():
-        confidence[SIGN_BASES.index(name)] = value
-    confidence[kernels.AT_QUOTE] = sides.AT_QUOTE
-    confidence[kernels.BLOCK_TAKER] = sides.BLOCK_TAKER
-    names, masks = zip(*conditions.CLASS_OF_BITS, strict=True)
-    return kernels.Rules(
-        masks=np.array(masks, np.int64),
-        classes=np.array([TRADE_CLASSES.index(name) for name in names], np.int8),
-        is_comparable=np.array([name in conditions.COMPARABLE for name in TRADE_CLASSES], np.int8),
-        confidence=confidence,
-        uses_rules=options.uses_side_rules,
-        tick_floor=options.tick_floor_usd,
-        tick_fresh_us=round(options.tick_fresh_seconds * 1e6),
-    )
 
 
 def _contracts(listing: Listing, options: BookOptions) -> NDArray[np.void]:

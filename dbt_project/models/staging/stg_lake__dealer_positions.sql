@@ -33,6 +33,9 @@ renamed as (
         kind,
         kind_share,
         kind_share_sd,
+        kind_loading_contracts,
+        filter_mean_contracts,
+        filter_sd_contracts,
 
         -- dates and instants
         session_date,

@@ -124,7 +124,9 @@ def _of_model(pins: pa.Table, held: pa.Table, old: pa.Table, was: pa.Table) -> p
     ]
     first_at = pins["event_at"][0] if is_first else was["first_at"][0]
     previous_at = pa.nulls(n, first_at.type) if is_first else pa.repeat(was["event_at"][0], n)
+    known = pa.concat_tables([rows.select(["known_at"]) for rows in (pins, held, old, was)])
     computed = {
+        "known_at": pa.repeat(pc.max(known["known_at"]), n),
         "strike": pa.array(strike),
         "previous_at": previous_at,
         "first_at": pa.repeat(first_at, n),

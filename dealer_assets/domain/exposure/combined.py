@@ -61,6 +61,7 @@ class _Held:
     """One member under one model."""
 
     symbol: str
+    known_at: datetime
     level: Mapping[str, Any]
     exposures: pa.Table
     moves: Floats
@@ -74,7 +75,7 @@ def combined_exposure(members: Mapping[str, Member], *, group: str) -> pa.Table:
     Parameters
     ----------
     members : mapping of str to Member
-        By symbol; `REFERENCE` among them, none later than its snapshot.
+        By symbol, none later than `REFERENCE`'s snapshot; without that one there are no rows.
     group : str
         Name of the group.
 
@@ -185,6 +186,8 @@ def _models(
     members: Mapping[str, Member], group: str
 ) -> Iterator[tuple[dict[str, Any], list[_Held]]]:
     """Return, for every model that the reference has, what its rows share and who has it too."""
+    if REFERENCE not in members:
+        return
     for level in members[REFERENCE].levels.to_pylist():
         model, spot = level["model"], level["spot"]
         held = [
@@ -198,7 +201,7 @@ def _models(
             "underlying": group,
             "session_date": level["session_date"],
             "event_at": level["event_at"],
-            "known_at": max(m.level["known_at"] for m in held),
+            "known_at": max(m.known_at for m in held),
             "model": model,
         }
         yield shared, held
@@ -215,7 +218,13 @@ def _held(symbol: str, member: Member, model: str, reference_spot: float) -> _He
     profile = profile.sort_by("spot_level")
     moves = (floats(profile, "spot_level") / level["spot"] - 1.0) / PER_PCT
     return _Held(
-        symbol, level, exposures, moves, floats(profile, _GAMMA), reference_spot / level["spot"]
+        symbol=symbol,
+        known_at=max(pc.max(t["known_at"]).as_py() for t in (levels, exposures, profile)),
+        level=level,
+        exposures=exposures,
+        moves=moves,
+        gamma=floats(profile, _GAMMA),
+        points=reference_spot / level["spot"],
     )
 
 

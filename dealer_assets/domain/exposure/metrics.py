@@ -74,7 +74,7 @@ def metrics_of(
     schema = tables.EXPOSURE_METRICS.schema
     if levels.num_rows == 0:
         return schema.empty_table()
-    market = _market(levels, surface, previous) | {
+    market = _market(exposures, levels, surface, previous) | {
         "is_simulated": is_simulated,
         "adv_usd": adv.usd,
         "adv_status": adv.status,
@@ -129,14 +129,17 @@ def _bucket(exposures: pa.Table, bucket: str) -> dict[str, float]:
     return sums | {"contracts": exposures.num_rows}
 
 
-def _market(levels: pa.Table, surface: pa.Table, previous: pa.Table) -> dict[str, Any]:
+def _market(
+    exposures: pa.Table, levels: pa.Table, surface: pa.Table, previous: pa.Table
+) -> dict[str, Any]:
     """Return what all models share: the window, its drift, the change of spot."""
     spot = float(levels["spot"][0].as_py())
     vol = vol_at_30_days(surface)
     window = extended(_window(previous), Point(levels["event_at"][0].as_py(), spot, vol))
     first = float(previous["first_spot"][0].as_py()) if previous.num_rows else spot
     drift = drift_of(window)
-    known = [rows["known_at"][0].as_py() for rows in (levels, surface, previous) if rows.num_rows]
+    read = (exposures, levels, surface, previous)
+    known = [pc.max(rows["known_at"]).as_py() for rows in read if rows.num_rows]
     return {
         "known_at": max(known),
         "drift": drift,

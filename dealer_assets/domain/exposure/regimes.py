@@ -36,7 +36,8 @@ def regimes_of(metrics: pa.Table, history: pa.Table, previous: pa.Table) -> pa.T
     metrics : pyarrow.Table
         `tables.EXPOSURE_METRICS` of the snapshot.
     history : pyarrow.Table
-        The same of closing snapshots of earlier sessions, bucket `all`, any models.
+        The same of closing snapshots of earlier sessions, bucket `all`, any models; of its columns
+        `PAST_COLUMNS`.
     previous : pyarrow.Table
         Rows of this function for the session's snapshot before; none for its first.
 
@@ -63,7 +64,7 @@ def _like(history: pa.Table, row: Mapping[str, Any]) -> pa.Array:
 def _labelled(row: Mapping[str, Any], past: pa.Table, before: Mapping[str, Any]) -> dict[str, Any]:
     scale = "adv" if row["adv_usd"] is not None else "usd"
     inputs = _inputs(row, past, scale)
-    thresholds = thresholds_of(_history(past, scale))
+    thresholds = thresholds_of(_history(past, scale, row["adv_instrument"]))
     if scale == "usd":  # a declared share of volume says nothing of dollars
         inputs |= {name: float("nan") for name in _unscaled(thresholds)}
     held = before.get("regime") or ""
@@ -127,8 +128,19 @@ _COLUMNS: dict[str, dict[str, str]] = {
 }
 
 
-def _history(past: pa.Table, scale: str) -> dict[str, Floats]:
+PAST_COLUMNS = (
+    *("session_date", "event_at", "known_at", "model", "spot", "is_simulated", "adv_instrument"),
+    *(column for columns in _COLUMNS.values() for column in columns.values()),
+)
+"""What is read of closings."""
+
+
+def _history(past: pa.Table, scale: str, instrument: str | None) -> dict[str, Floats]:
+    """Return the past of every metric; shares of another instrument's volume are not told."""
     found = {name: floats(past, column) for name, column in _COLUMNS[scale].items()}
+    if scale == "adv":
+        same = np.array([name == instrument for name in past["adv_instrument"].to_pylist()], bool)
+        found = {name: np.where(same, values, np.nan) for name, values in found.items()}
     spot = floats(past, "spot")
     move = np.full(spot.size, np.nan)
     days = past["session_date"].combine_chunks().cast(pa.int32()).to_numpy()

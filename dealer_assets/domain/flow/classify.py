@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from dealer_assets.domain.columns import Bools, Floats, Ints, equals, floats, integers
 from dealer_assets.domain.flow import conditions, records, sides
+from dealer_assets.domain.flow.kernel_rules import kernel_rules
 from dealer_assets.domain.flow.prevailing import (
     Prevailing,
     Tape,
@@ -31,6 +32,7 @@ from dealer_assets.domain.flow.prevailing import (
 )
 from dealer_assets.tables.base import RIGHTS
 from dealer_assets.tables.live import SIGN_BASES, TRADE_CLASSES
+from dealer_assets.underlyings import underlying
 
 Codes = NDArray[np.int8]
 
@@ -148,7 +150,8 @@ def classify(
     taker = tape.taker.astype(np.int8) if options.uses_taker else np.zeros(len(tape), np.int8)
     usable = np.isfinite(tape.price) & np.isfinite(tape.size)
     found = _without_rules(tape, taker)
-    walked = _walk(tape, stood, values, taker, delta, usable, fresh_us, options)
+    kind = underlying(trades["underlying"][0].as_py()).kind if trades.num_rows else "index"
+    walked = _walk(tape, stood, values, taker, delta, usable, fresh_us, kind, options)
     for name, judged in walked.items():
         found[name][usable] = judged
     return Classified(tape=tape, stood=stood, delta=delta, **found)
@@ -187,6 +190,7 @@ def _walk(
     delta: Floats,
     usable: Bools,
     fresh_us: Ints,
+    kind: str,
     options: BatchOptions,
 ) -> dict[str, Any]:
     """Run the book's kernel over the session, stretch by stretch; fields of usable prints."""
@@ -195,7 +199,7 @@ def _walk(
     prints = np.flatnonzero(usable).astype(np.int64)
     n = prints.size
     events = _events(tape, stood, values, taker, prints)
-    state, rules = _blank_state(tape, n), kernel_rules(options)
+    state, rules = _blank_state(tape, n), _rules(kind, options)
     contracts = _contracts(tape, fresh_us)
     found = {name: np.empty(n, records.JUDGED[name]) for name in _FOUND}
     counts = np.zeros(len(kernels.COUNTS), np.int64)
@@ -274,24 +278,12 @@ def _events(tape: Tape, stood: Prevailing, values: pa.Table, taker: Codes, print
     return kernels.Events(*(np.ascontiguousarray(column[order]) for column in columns))
 
 
-def kernel_rules(options: BatchOptions) -> Any:
-    """Return the rules as the kernel takes them."""
-    from dealer_assets.domain.kernels import book as kernels
-
-    confidence = np.full(len(SIGN_BASES) + 2, np.nan)
-    for name, value in sides.CONFIDENCE.items():
-        confidence[SIGN_BASES.index(name)] = value
-    confidence[kernels.AT_QUOTE] = sides.AT_QUOTE
-    confidence[kernels.BLOCK_TAKER] = sides.BLOCK_TAKER
-    names, masks = zip(*conditions.CLASS_OF_BITS, strict=True)
-    return kernels.Rules(
-        masks=np.array(masks, np.int64),
-        classes=np.array([TRADE_CLASSES.index(name) for name in names], np.int8),
-        is_comparable=np.array([name in conditions.COMPARABLE for name in TRADE_CLASSES], np.int8),
-        confidence=confidence,
+def _rules(kind: str, options: BatchOptions) -> Any:
+    return kernel_rules(
+        [kind],
         uses_rules=options.uses_side_rules,
-        tick_floor=options.tick_floor_usd,
-        tick_fresh_us=round(options.tick_fresh_seconds * 1e6),
+        tick_floor_usd=options.tick_floor_usd,
+        tick_fresh_seconds=options.tick_fresh_seconds,
     )
 
 

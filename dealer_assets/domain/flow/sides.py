@@ -8,6 +8,7 @@ Why these rules, and what they are worth: `docs/methods/trade_sides.md`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isnan, nan
 
@@ -38,9 +39,32 @@ CONFIDENCE: dict[str, float] = {
 AT_QUOTE = 0.68
 """Of ``quote``, where the price is the quote itself and not inside or beyond."""
 
+OF_SHARES: dict[str, float] = {
+    "trade_size": 0.75,
+    "quote": 0.70,
+    "at_quote": 0.76,
+    "depth": 0.62,
+    "midpoint_tick": 0.60,
+    "tick": 0.60,
+}
+"""The same of options on ETFs and shares, where studies find 72 to 75 % of all sides right against
+57 to 72 % of index options'."""
+
 BLOCK_TAKER = 0.6
 """Of ``taker_side`` of a block or a combination's leg: the venue names who asked for the price, and
 not whether the other side is a dealer."""
+
+
+def confidence_of(kind: str) -> dict[str, float]:
+    """Return the declared probability of every rule, ``at_quote`` and ``block_taker`` among them.
+
+    Parameters
+    ----------
+    kind : str
+        Of the underlying, as the registry has it: ``index``, ``etf``, ``equity`` or ``crypto``.
+    """
+    told = {**CONFIDENCE, "at_quote": AT_QUOTE, "block_taker": BLOCK_TAKER}
+    return {**told, **OF_SHARES} if kind in ("etf", "equity") else told
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +167,7 @@ def quote_state(bid: float, ask: float, *, age_us: float, fresh_us: float) -> st
 def side_of(
     trade: Print,
     *,
+    kind: str = "index",
     uses_rules: bool = True,
     tick_floor_usd: float = TICK_FLOOR_USD,
     tick_fresh_seconds: float = TICK_FRESH_SECONDS,
@@ -153,6 +178,8 @@ def side_of(
     ----------
     trade : Print
         The trade; a cancel takes the side of the print it takes back and does not come here.
+    kind : str
+        Of the underlying; see `confidence_of`.
     uses_rules : bool
         False: only what the venue tells.
     tick_floor_usd, tick_fresh_seconds : float
@@ -163,41 +190,43 @@ def side_of(
     Side
         `UNKNOWN` when nothing decides.
     """
+    told = confidence_of(kind)
     if trade.taker != 0:
-        sure = CONFIDENCE["taker_side"] if trade.trade_class in COMPARABLE else BLOCK_TAKER
+        sure = told["taker_side" if trade.trade_class in COMPARABLE else "block_taker"]
         return Side(trade.taker, "taker_side", sure)
     if not uses_rules or trade.trade_class not in COMPARABLE:
         return UNKNOWN
     basis, side = "tick", None
     if trade.quote_state in ("ok", "locked"):
-        basis, side = "midpoint_tick", _by_size(trade) or _by_quote(trade) or _by_depth(trade)
+        basis = "midpoint_tick"
+        side = _by_size(trade, told) or _by_quote(trade, told) or _by_depth(trade, told)
     elif trade.quote_state == "one_sided":
-        side = _by_lone_quote(trade)
+        side = _by_lone_quote(trade, told)
     if side:
         return side
     sign = tick_of(trade, floor_usd=tick_floor_usd, fresh_seconds=tick_fresh_seconds)
-    return Side(sign, basis, CONFIDENCE[basis]) if sign else UNKNOWN
+    return Side(sign, basis, told[basis]) if sign else UNKNOWN
 
 
-def _by_size(trade: Print) -> Side | None:
+def _by_size(trade: Print, told: Mapping[str, float]) -> Side | None:
     """Tell by a size that equals one side's: there a customer's own limit order was filled."""
     is_bid, is_ask = trade.size == trade.bid_size, trade.size == trade.ask_size
     if trade.size <= 0.0 or is_bid == is_ask:
         return None
-    return Side(1 if is_bid else -1, "trade_size", CONFIDENCE["trade_size"])
+    return Side(1 if is_bid else -1, "trade_size", told["trade_size"])
 
 
-def _by_quote(trade: Print) -> Side | None:
+def _by_quote(trade: Print, told: Mapping[str, float]) -> Side | None:
     """Tell by the midpoint: above it customers buy, below they sell."""
     mid = 0.5 * (trade.bid + trade.ask)
     if abs(trade.price - mid) <= SAME_PRICE * mid:
         return None
     sign = 1 if trade.price > mid else -1
     is_at = trade.price == (trade.ask if sign > 0 else trade.bid)
-    return Side(sign, "quote", AT_QUOTE if is_at else CONFIDENCE["quote"])
+    return Side(sign, "quote", told["at_quote" if is_at else "quote"])
 
 
-def _by_lone_quote(trade: Print) -> Side | None:
+def _by_lone_quote(trade: Print, told: Mapping[str, float]) -> Side | None:
     """Tell by the only quoted side: a price at it or beyond, no other."""
     if trade.ask > 0.0:
         sign, tells, is_at = 1, trade.price >= trade.ask, trade.price == trade.ask
@@ -205,14 +234,14 @@ def _by_lone_quote(trade: Print) -> Side | None:
         sign, tells, is_at = -1, trade.price <= trade.bid, trade.price == trade.bid
     if not tells:
         return None
-    return Side(sign, "quote", AT_QUOTE if is_at else CONFIDENCE["quote"])
+    return Side(sign, "quote", told["at_quote" if is_at else "quote"])
 
 
-def _by_depth(trade: Print) -> Side | None:
+def _by_depth(trade: Print, told: Mapping[str, float]) -> Side | None:
     """Tell by sizes at the midpoint: customers buy where more is offered than bid."""
     if trade.ask_size == trade.bid_size or isnan(trade.ask_size) or isnan(trade.bid_size):
         return None
-    return Side(1 if trade.ask_size > trade.bid_size else -1, "depth", CONFIDENCE["depth"])
+    return Side(1 if trade.ask_size > trade.bid_size else -1, "depth", told["depth"])
 
 
 def tick_of(trade: Print, *, floor_usd: float, fresh_seconds: float) -> int:

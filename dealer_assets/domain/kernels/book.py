@@ -96,7 +96,7 @@ class State(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """Kinds of print by bits, in order of precedence, and what each rule is worth."""
+    """Kinds of print by bits, in order of precedence, and what each rule is worth by lane."""
 
     masks: Ints
     classes: Codes
@@ -405,7 +405,7 @@ def judge(
             sign, basis, confidence = int(log[taken].sign), CANCELLED_PRINT, log[taken].confidence
     else:
         sign, basis, grade = side_of(j, c, row, worth, kind, state, judged, rules)
-        confidence = rules.confidence[grade]
+        confidence = rules.confidence[lane, grade]
         note_print(state, row, c, rules.is_comparable[kind] != 0)
     note_position(state, c, sign, volume, confidence)
     log[row].sign, log[row].confidence = sign, confidence
@@ -553,7 +553,7 @@ def warm() -> None:
         np.empty(1, records.LANES), np.empty((2, 1)), np.empty(1),
         np.empty(1, records.LOG), np.empty(1), np.full(2, -1, np.int32),
     )  # fmt: skip
-    rules = Rules(ints, codes, codes, none, True, 0.0, 0)
+    rules = Rules(ints, codes, codes, np.empty((0, 0)), True, 0.0, 0)
     contracts, judged = np.empty(0, records.CONTRACTS), np.empty(0, records.JUDGED)
     wanted, counts = np.empty((len(records.CANDIDATES), 0)), np.zeros(len(COUNTS), np.int64)
     walk(events, contracts, state, rules, 0, judged, wanted, codes, counts)

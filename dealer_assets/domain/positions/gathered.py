@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from dealer_assets import tables
 from dealer_assets.domain.columns import Bools, Floats, Ints, equals, floats, integers
 from dealer_assets.domain.positions import counts as worth
-from dealer_assets.domain.positions.posterior import Flow
+from dealer_assets.domain.positions.trades import Flow
 from dealer_assets.errors import BadInputError
 
 CONTRACT = [column.name for column in tables.CONTRACT]

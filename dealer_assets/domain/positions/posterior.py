@@ -1,7 +1,7 @@
 """Inventory posterior: what a session's flow and change of open interest tell of dealers' holdings.
 
 Belongs here: the filter, as arrays over contracts. Does not belong here: tables or dates
-(`settled`), which counts are worth anything (`counts`), kinds of contracts (`kinds`).
+(`settled`), what trades say by themselves (`trades`), what is told outside (`interval`).
 Source and derivation: `docs/methods/positions.md`.
 
 A contract's position D is a Gaussian whose mean depends on the share of open interest that dealers
@@ -24,64 +24,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dealer_assets.domain.columns import Bools, Floats, Ints
-
-
-@dataclass(frozen=True)
-class Assumptions:
-    """What is declared, not measured; fitted on simulated sessions (`docs/methods/positions.md`).
-
-    Parameters
-    ----------
-    shrink : float
-        Expected position of a contract out of the money when first seen, as a share of the naive
-        rule's; `kinds.expected_shares` has the others.
-    kind_spread : float
-        Standard deviation about that of a kind's share, before any flow.
-    own_spread : float
-        Standard deviation of a contract's share about its kind's.
-    kind_drift : float
-        Standard deviation by which a kind's share changes in a session.
-    kind_floor : float
-        Standard deviation of a kind's share that no amount of flow takes away.
-    mix : float
-        Of a change of open interest, the part (1 sd) held otherwise than what is outstanding.
-    turnover : float
-        Of volume beyond the change of open interest, the part (1 sd) that stays with dealers.
-    turnover_alone : float
-        The same of all volume where no change of open interest is known.
-    drift : float
-        Of open interest, the part (1 sd) that changes hands in a session whose trades are not held.
-    bias : float
-        Error (1 sd) that the classified trades of a contract share, in their expected net, as a
-        part of their volume.
-    unfollowed_change : float
-        Greatest part of the open interest before whose holders are taken to change alike.
-    """
-
-    shrink: float = 0.4
-    kind_spread: float = 0.35
-    own_spread: float = 0.12
-    kind_drift: float = 0.02
-    kind_floor: float = 0.05
-    mix: float = 0.8
-    turnover: float = 0.08
-    turnover_alone: float = 0.2
-    drift: float = 0.05
-    bias: float = 0.015
-    unfollowed_change: float = 0.5
-
-
-DECLARED = Assumptions()
+from dealer_assets.domain.columns import Floats, Ints
+from dealer_assets.domain.positions.assumptions import DECLARED, Assumptions
+from dealer_assets.domain.positions.trades import Flow, net_told
 
 _CALM = 5.0
-
-_LEAST_SD = 1e-9
-"""Contracts; a smaller deviation is none."""
-
-_LEAST_RELIABILITY = 0.03
-"""Of sides right less than 59 times of 100, told by ticks alone, nothing is believed: what they are
-worth is less certain than what they say, and all contracts without quotes would err as one."""
+"""Contracts that behave, with which each kind's innovations are averaged."""
 
 
 @dataclass(frozen=True)
@@ -113,47 +61,6 @@ class State:
     def sd(self) -> Floats:
         """Standard deviation of each position, the kind's part included [contracts], shape (n,)."""
         return np.sqrt(self.variance + (self.loading * self.share_sd[self.kind]) ** 2)
-
-
-@dataclass(frozen=True)
-class Flow:
-    """A session's evidence by contract; arrays of shape (n,).
-
-    Parameters
-    ----------
-    volume : float64 array
-        Traded contracts; NaN where no trades are held.
-    net, net_sd : float64 array
-        Expected customers' buys minus sells, and its standard deviation [contracts].
-    squared_size : float64 array
-        Sum of squared sizes of prints [contracts^2].
-    is_exact : bool array
-        Counted, not classified.
-    """
-
-    volume: Floats
-    net: Floats
-    net_sd: Floats
-    squared_size: Floats
-    is_exact: Bools
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A position as told to the outside; arrays of shape (n,) [contracts].
-
-    Parameters
-    ----------
-    mean, sd : float64 array
-        Of the posterior within the open interest.
-    lo, hi : float64 array
-        Its 5 % and 95 % quantiles.
-    """
-
-    mean: Floats
-    sd: Floats
-    lo: Floats
-    hi: Floats
 
 
 def first_sight(
@@ -241,89 +148,6 @@ def settle(
     )
 
 
-def bounded(mean: Floats, sd: Floats, open_interest: Floats) -> Interval:
-    """Return mean, deviation and quantiles of positions that open interest bounds.
-
-    Parameters
-    ----------
-    mean, sd : float64 array, shape (n,)
-        Gaussian beliefs [contracts].
-    open_interest : float64 array, shape (n,)
-        Settled [contracts]; NaN: no bound.
-
-    Returns
-    -------
-    Interval
-        Of the Gaussian cut off at plus and minus open interest.
-
-    Notes
-    -----
-    The bound is not fed back: cutting the same belief every morning would count it every morning.
-    """
-    from scipy.special import ndtr, ndtri
-
-    bound = np.where(np.isnan(open_interest), np.inf, open_interest)
-    is_spread = (sd > _LEAST_SD) & (bound > 0.0)
-    scale = np.where(is_spread, sd, 1.0)
-    # a belief far beyond the bound is one at the bound: the tails would be numbers without digits
-    centre = np.clip(mean, -bound - 3.0 * scale, bound + 3.0 * scale)
-    low, high = (-bound - centre) / scale, (bound - centre) / scale
-    below, above = ndtr(low), ndtr(high)
-    mass = np.maximum(above - below, 1e-12)
-    at_low, at_high = _density(low), _density(high)
-    shift = (at_low - at_high) / mass
-    slope = (_times(low, at_low) - _times(high, at_high)) / mass
-    inner = scale * np.sqrt(np.clip(1.0 + slope - shift**2, 0.0, 1.0))
-    quantiles = [centre + scale * ndtri(below + q * mass) for q in (0.05, 0.95)]
-    exact = np.clip(mean, -bound, bound)
-    told = [np.clip(v, -bound, bound) for v in (centre + scale * shift, *quantiles)]
-    middle, lo, hi = (np.where(is_spread, v, exact) for v in told)
-    return Interval(middle, np.where(is_spread, inner, 0.0), lo, hi)
-
-
-def reliability(flow: Flow) -> Floats:
-    """Return how much classified trades are worth, 0 nothing, 1 exact; shape (n,)."""
-    most = np.where(flow.squared_size > 0.0, flow.squared_size, 1.0)
-    share = np.clip(1.0 - flow.net_sd**2 / most, 0.0, 1.0)
-    share = np.where(share > _LEAST_RELIABILITY, share, 0.0)
-    return np.where(flow.is_exact, 1.0, np.where(flow.squared_size > 0.0, share, 0.0))
-
-
-def net_told(flow: Flow, assumed: Assumptions = DECLARED) -> tuple[Floats, Floats]:
-    """Return customers' net as the trades alone tell it, without any belief before.
-
-    Parameters
-    ----------
-    flow : Flow
-        A session's evidence, n contracts.
-    assumed : Assumptions
-        Declared constants.
-
-    Returns
-    -------
-    (float64 array, float64 array), shapes (n,)
-        Mean [contracts] and variance [contracts^2]; infinite where trades tell nothing, 0 where
-        nothing traded.
-
-    Notes
-    -----
-    Options without a bid print at the ask whoever deals: all sides are told alike, and wrong. Of an
-    expected net, what neither customers' whole volume nor chance (2 sd) could make is such an error
-    of all prints at once, and the contract's variance takes it in.
-    """
-    worth = reliability(flow)
-    told = (worth > 0.0) & ~np.isnan(flow.volume)
-    safe = np.where(told, worth, 1.0)
-    volume = np.nan_to_num(flow.volume)
-    excess = np.abs(flow.net) - safe * volume - 2.0 * np.sqrt(safe) * flow.net_sd
-    shared = np.hypot(assumed.bias * volume, np.maximum(excess, 0.0))
-    shared = np.where(flow.is_exact, 0.0, shared)
-    variance = (flow.net_sd**2 * safe + shared**2) / safe**2
-    is_idle = flow.volume == 0.0
-    variance = np.where(is_idle, 0.0, np.where(told, variance, np.inf))
-    return np.where(told & ~is_idle, flow.net / safe, 0.0), variance
-
-
 def _changes(
     oi_before: Floats, oi_after: Floats, assumed: Assumptions
 ) -> tuple[Floats, Floats, Floats]:
@@ -380,11 +204,3 @@ def _kinds(
     share = np.clip(before.share + variance * score, -1.0, 1.0)
     sd = np.maximum(np.sqrt(variance), assumed.kind_floor)
     return replace(before, share=share, share_sd=sd)
-
-
-def _density(x: Floats) -> Floats:
-    return np.asarray(np.exp(-0.5 * x**2) / np.sqrt(2.0 * np.pi))
-
-
-def _times(x: Floats, density: Floats) -> Floats:
-    return np.where(np.isinf(x), 0.0, np.where(np.isinf(x), 0.0, x) * density)

@@ -22,7 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dealer_assets.domain.columns import Bools, Floats
-from dealer_assets.domain.positions.posterior import DECLARED, Assumptions, Flow, net_told
+from dealer_assets.domain.positions.assumptions import DECLARED, Assumptions
+from dealer_assets.domain.positions.trades import Flow, net_told
 
 BASELINE = 0.4
 """Constant part of volume that the field takes for opening."""

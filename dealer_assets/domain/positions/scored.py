@@ -19,9 +19,9 @@ from dealer_assets import tables
 from dealer_assets.domain.columns import Bools, Floats, floats
 from dealer_assets.domain.flow.calibration import brier, ece
 from dealer_assets.domain.positions import score
+from dealer_assets.domain.positions.assumptions import DECLARED, Assumptions
 from dealer_assets.domain.positions.gathered import Gathered, Morning, flows_of, gather
 from dealer_assets.domain.positions.models import MODELS, Holdings
-from dealer_assets.domain.positions.posterior import DECLARED, Assumptions
 
 NAIVE = "naive"
 

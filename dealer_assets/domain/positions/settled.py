@@ -17,18 +17,13 @@ import pyarrow.compute as pc
 
 from dealer_assets import tables
 from dealer_assets.domain.columns import Bools, Floats, Ints, floats, nullable, words
+from dealer_assets.domain.positions.assumptions import DECLARED, Assumptions
 from dealer_assets.domain.positions.gathered import CONTRACT, Gathered, Morning, gather
+from dealer_assets.domain.positions.interval import bounded
 from dealer_assets.domain.positions.kinds import KINDS, expected_shares, kinds_of, money_of
 from dealer_assets.domain.positions.models import MODELS, Holdings
-from dealer_assets.domain.positions.posterior import (
-    DECLARED,
-    Assumptions,
-    State,
-    bounded,
-    first_sight,
-    reliability,
-    settle,
-)
+from dealer_assets.domain.positions.posterior import State, first_sight, settle
+from dealer_assets.domain.positions.trades import reliability
 
 
 def settled_positions(morning: Morning, *, assumed: Assumptions = DECLARED) -> pa.Table:

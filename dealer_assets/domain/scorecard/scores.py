@@ -72,14 +72,18 @@ def settled_levels(row: dict[str, Any], pins: pa.Table) -> list[Level]:
     row : dict
         One `tables.EXPOSURE_LEVELS` row.
     pins : pyarrow.Table
-        Its `tables.PIN_LEVELS` rows of the same model.
+        Its `tables.PIN_LEVELS` rows of the same model; without any, pins are ``not_held``.
     """
     ranked = pins.filter(pins["is_pin"])
     pinned = dict(zip(ranked["pin_rank"].to_pylist(), ranked["strike"].to_pylist(), strict=True))
     prices = {kind: row[kind] for kind in _WALLS}
     prices |= {kind: pinned.get(i + 1) for i, kind in enumerate(_PINS)}
     prices |= {"flip": row["flip_price"], "round_number": round_number(row["spot"])}
-    return [Level(kind, _state(row, kind, prices[kind]), prices[kind]) for kind in LEVEL_KINDS]
+    lost = () if pins.num_rows else _PINS
+    return [
+        Level(kind, "not_held" if kind in lost else _state(row, kind, prices[kind]), prices[kind])
+        for kind in LEVEL_KINDS
+    ]
 
 
 def _state(row: dict[str, Any], kind: str, price: float | None) -> str:
@@ -162,7 +166,8 @@ def _row(
         "is_scored": False,
     }
     if level.price is not None and move:
-        made["distance_moves"] = float(np.log(level.price / reference)) * reference / move
+        # as `scaled` does, to the last bit: a session's high at the level touches it
+        made["distance_moves"] = float(np.log(level.price / reference) / (move / reference))
         made["is_scored"] = level.state == "ok" and path.share >= LEAST_PATH_SHARE
     if made["is_scored"]:
         made |= _outcome(made)
