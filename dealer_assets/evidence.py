@@ -4,7 +4,8 @@ Belongs here: which source is read where several are held. Does not belong here:
 (`domain/flow`), when it is done (`defs/flow.py`).
 
 The published tape comes before the live process' own trades: it is whole. Exchanges' own counts
-stand beside either, as rows of their own source; nobody adds the two up.
+stand beside either, as rows of their own source; nobody adds the two up. Simulated rows never meet
+real ones, and are passed over where a session has both.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from dealer_assets.domain import sessions
 from dealer_assets.domain.flow import evidence
 from dealer_assets.domain.flow.calibration import Calibration
 from dealer_assets.domain.flow.classify import BatchOptions, classify
-from dealer_assets.records import once
+from dealer_assets.records import once, preferred_provider
+from dealer_assets.sources import SIMULATOR
 from dealer_assets.underlyings import Underlying
 
 SOURCES = (
@@ -71,8 +73,12 @@ def session_flow(
     session = evidence.Session(asset.symbol, day, closed_at)
     trades, live = of(tables.OPTION_TRADES), of(tables.LIVE_TRADES)
     parts = []
+    simulated = trades.num_rows > 0 and preferred_provider(trades) == SIMULATOR
+    real = _of_market(live, "feed", simulated=False)
+    if real.num_rows:
+        live, trades = real, trades.slice(0, 0) if simulated else trades
     if trades.num_rows:
-        tape = {t.name: once(t, of(t)) for t in SOURCES[:3]}
+        tape = {t.name: once(t, _of_market(of(t), simulated=simulated)) for t in SOURCES[:3]}
         classified = classify(*tape.values(), options=options)
         odds = None if calibration is None else calibration.probability(classified)
         parts.append(
@@ -122,6 +128,12 @@ def _main(flow: pa.Table) -> pa.Table:
     held = set(flow["source"].to_pylist())
     name = next(name for name in ("tape", "live", "open_close") if name in held)
     return flow.filter(pc.equal(flow["source"], name))
+
+
+def _of_market(rows: pa.Table, told_by: str = "provider", *, simulated: bool) -> pa.Table:
+    """Keep simulated rows or real ones: a print of the one never meets a quote of the other."""
+    own = pc.equal(rows[told_by], SIMULATOR)
+    return rows.filter(own if simulated else pc.invert(own))
 
 
 def _known_at(inputs: Iterable[pa.Table]) -> datetime:

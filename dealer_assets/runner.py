@@ -209,7 +209,9 @@ def run_partitions(
 
     with_lanes(*symbols)
     from dealer_assets.definitions import defs
+    from dealer_assets.defs import combined
     from dealer_assets.defs.jobs import job_name, tables_of
+    from dealer_assets.domain.exposure.combined import REFERENCE
     from dealer_assets.underlyings import underlying
 
     job = defs.resolve_job_def(job_name(kind, underlying(symbols[0]).calendar))
@@ -219,6 +221,8 @@ def run_partitions(
         for table in tables_of(kind, underlying(symbol))
         if table.name not in leave_out
     ]
+    if kind == "session" and REFERENCE in symbols:
+        keys += combined.keys()
     with _instance() as instance:
         for day in partitions:
             asked = {"rebuild": rebuild, "pictures": day == partitions[-1]}

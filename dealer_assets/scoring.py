@@ -27,6 +27,9 @@ from dealer_assets.settling import counts_of, session_flow
 from dealer_assets.sources import SIMULATOR
 from dealer_assets.underlyings import Underlying
 
+_SAME_MARKET = 0.5
+"""Of counts of a simulated session, those that agree; of another seed hardly any does."""
+
 
 @dataclass(frozen=True)
 class Market:
@@ -95,7 +98,7 @@ def score_session(lake: Lake, asset: Underlying, day: date, *, market: Market) -
             ),
             earlier=_earlier(lake, asset, day),
             labels=_labels(lake, asset, day),
-            truth=_truth(asset, day, counts, market),
+            truth=_truth(asset, day, positions, counts, market),
         )
     )
     written = write_part(
@@ -137,15 +140,30 @@ def _labels(lake: Lake, asset: Underlying, day: date) -> Labels | None:
 
 
 def _truth(
-    asset: Underlying, day: date, counts: pa.Table, market: Market
+    asset: Underlying, day: date, positions: pa.Table, counts: pa.Table, market: Market
 ) -> dict[str, float] | None:
-    """Return true positions, where the counts are a simulated market's."""
+    """Return true positions, where the counts are this simulated market's."""
     if not bool(pc.all(pc.equal(counts["provider"], SIMULATOR)).as_py()):
         return None
     from dealer_assets.providers.simulator.listing import session_listing
-    from dealer_assets.providers.simulator.truth import dealer_positions
+    from dealer_assets.providers.simulator.truth import session_truth
 
     seed, density = market.seed, market.density
     listing = session_listing(seed, asset.symbol, day=day, density=density)
-    true = dealer_positions(seed, asset.symbol, day=day, density=density)
-    return dict(zip(listing.columns["symbol"].to_pylist(), true.tolist(), strict=True))
+    true = session_truth(seed, asset.symbol, day=day, density=density)
+    symbols = listing.columns["symbol"].to_pylist()
+    interest = dict(zip(symbols, true.open_interest.tolist(), strict=True))
+    if not _is_of_market(positions, interest):
+        return None
+    return dict(zip(symbols, true.dealer_position.tolist(), strict=True))
+
+
+def _is_of_market(positions: pa.Table, interest: dict[str, float]) -> bool:
+    """Tell whether open interest is that of a simulated market, and not of another seed's."""
+    told = zip(
+        positions["symbol"].to_pylist(),
+        positions["open_interest_contracts"].to_pylist(),
+        strict=True,
+    )
+    same = [interest.get(symbol) == count for symbol, count in told if count]
+    return sum(same) > _SAME_MARKET * len(same)

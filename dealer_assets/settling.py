@@ -4,7 +4,8 @@ Belongs here: which counts and flow are read, and storing what follows. Does not
 they tell (`domain/positions`), the score (`scoring`), when it is done (`defs/positions.py`).
 
 Sessions are settled in order: each reads the positions of the one before. Nothing of the session
-itself is read but the open interest that it opens with.
+itself is read but the open interest that it opens with. Simulated and real sessions never join:
+where one follows the other, memory begins anew.
 """
 
 from __future__ import annotations
@@ -76,24 +77,62 @@ def settle_session(lake: Lake, asset: Underlying, day: date) -> Settled:
         Session.
     """
     table = tables.DEALER_POSITIONS
-    before = sessions.previous_session(asset.calendar, day)
-    flow = session_flow(lake, asset, before)
-    previous = read_partition(lake, table, asset.symbol, before)
-    started = f"positions of {before}"
-    if not previous.num_rows:
-        nothing = tables.SIGNED_FLOW.schema.empty_table()
-        first = _morning(lake, asset, before, previous=previous, flow=nothing)
-        previous = settled_positions(first)
-        started = f"the prior of {before}: it has no positions, settle it first for a longer memory"
-    if not previous.num_rows:
-        started = f"the prior: neither positions nor open interest of {before} are held"
-    rows = settled_positions(_morning(lake, asset, day, previous=previous, flow=flow))
+    counts = counts_of(lake, asset, day)
+    previous, flow, started = _carried(lake, asset, day, counts)
+    rows = settled_positions(_morning(asset, day, previous=previous, flow=flow, counts=counts))
     if not rows.num_rows:
         return Settled(rows, "no_counts", started)
     written = write_part(
         lake, table, rows, underlying=asset.symbol, session_date=day, name=SESSION_PART
     )
     return Settled(rows, "stored" if written.changed else "current", started)
+
+
+def _carried(
+    lake: Lake, asset: Underlying, day: date, counts: pa.Table
+) -> tuple[pa.Table, pa.Table, str]:
+    """Positions and flow of the session before, and in words what they are."""
+    before = sessions.previous_session(asset.calendar, day)
+    nothing = tables.SIGNED_FLOW.schema.empty_table()
+    nobody = tables.DEALER_POSITIONS.schema.empty_table()
+    earlier = counts_of(lake, asset, before)
+    if {_is_simulated(earlier), _is_simulated(counts)} == {True, False}:
+        started = f"the prior: of {before} and {day} one is simulated, and they never join"
+        return nobody, nothing, started
+    flow = session_flow(lake, asset, before)
+    started = f"positions of {before}"
+    if flow.num_rows and {_has_simulated_flow(lake, asset, before), _is_simulated(counts)} == {
+        True,
+        False,
+    }:
+        flow = nothing
+        started += "; its flow is left out: of trades and open interest one is simulated"
+    previous = read_partition(lake, tables.DEALER_POSITIONS, asset.symbol, before)
+    if previous.num_rows:
+        return previous, flow, started
+    previous = settled_positions(
+        _morning(asset, before, previous=nobody, flow=nothing, counts=earlier)
+    )
+    if previous.num_rows:
+        why = "it has no positions, settle it first for a longer memory"
+        return previous, flow, f"the prior of {before}: {why}"
+    return previous, flow, f"the prior: neither positions nor open interest of {before} are held"
+
+
+def _is_simulated(counts: pa.Table) -> bool | None:
+    """Tell whether counts are a simulated market's; None where there are none."""
+    return bool(counts["provider"][0].as_py() == SIMULATOR) if counts.num_rows else None
+
+
+def _has_simulated_flow(lake: Lake, asset: Underlying, day: date) -> bool | None:
+    """Tell whether a session's trades are simulated, as `evidence` chose them; None without any."""
+    names = [p.name for p in list_parts(lake, tables.OPTION_TRADES, asset.symbol, day)]
+    live = list_parts(lake, tables.LIVE_TRADES, asset.symbol, day)
+    told = [name.startswith(f"{SIMULATOR}-") for name in names]
+    for part in live:
+        feeds = read_part(lake, tables.LIVE_TRADES, part, columns=["feed"])["feed"]
+        told += [feed == SIMULATOR for feed in feeds.unique().to_pylist()]
+    return all(told) if told else None
 
 
 def described(settled: Settled) -> dict[str, Any]:
@@ -155,7 +194,7 @@ def counts_of(lake: Lake, asset: Underlying, day: date) -> pa.Table:
 
 
 def _morning(
-    lake: Lake, asset: Underlying, day: date, *, previous: pa.Table, flow: pa.Table
+    asset: Underlying, day: date, *, previous: pa.Table, flow: pa.Table, counts: pa.Table
 ) -> Morning:
     return Morning(
         underlying=asset.symbol,
@@ -163,7 +202,7 @@ def _morning(
         opened_at=sessions.session_open(asset.calendar, day),
         previous=previous,
         flow=flow,
-        counts=counts_of(lake, asset, day),
+        counts=counts,
     )
 
 
@@ -200,9 +239,9 @@ def _of_session(counts: pa.Table, day: date) -> pa.Table:
 
 
 def _largest(counts: pa.Table) -> pa.Table:
-    """Keep the counts of the publisher that tells most contracts."""
+    """Keep the counts of a real publisher before simulated ones, then of the one with most."""
     if not counts.num_rows:
         return counts
     sizes = counts["provider"].value_counts().to_pylist()
-    best = min(sizes, key=lambda s: (-s["counts"], s["values"]))["values"]
+    best = min(sizes, key=lambda s: (s["values"] == SIMULATOR, -s["counts"], s["values"]))["values"]
     return counts.filter(pc.equal(counts["provider"], best))

@@ -8,6 +8,7 @@ import pytest
 
 from dealer_assets import tables
 from dealer_assets.collection import collect
+from dealer_assets.combining import COMBINE, US_INDEX
 from dealer_assets.lake.reader import list_parts, read_part, read_partition, scan
 from dealer_assets.pricing_file import price_snapshot
 from dealer_assets.runner import run_marts, run_partitions
@@ -56,6 +57,8 @@ def lake_bytes(folder: Path) -> dict[str, bytes]:
 @pytest.mark.slow
 def test_every_table_of_every_lane_has_its_parts(platform: Path) -> None:
     lake = lake_of(settings())
+    for name in COMBINE:
+        assert len(list_parts(lake, tables.table(name), US_INDEX, SESSION)) == 3
     for symbol, day in (("SPX", SESSION), ("SPY", SESSION), ("BTC", SATURDAY)):
         assert len(list_parts(lake, tables.CHAIN_SNAPSHOTS, symbol, day)) == 3
         for name in DERIVED:

@@ -109,6 +109,9 @@ def test_assets_make_pins_changes_and_scores_and_a_rerun_keeps_them(lake: Lake) 
     assert "+40 contracts" in told["strike_changes"]["alerts"]
     again = materialize([*pin_levels, *strike_changes], DAY)
     assert {k: v["parts_current"] for k, v in again.items()} == dict.fromkeys(again, 2)
+    snapshot(lake, at(22), more=40.0)
+    third = materialize([*pin_levels, *strike_changes], DAY)
+    assert {k: v["parts_written"] for k, v in third.items()} == dict.fromkeys(third, 1)
     for hour, spot in ((1, 5000.0), (12, 5038.0), (23, 5010.0)):
         snapshot(lake, at(hour, NEXT), spot=spot)
     scored = materialize(level_scores, NEXT)["level_scores"]
@@ -116,7 +119,7 @@ def test_assets_make_pins_changes_and_scores_and_a_rerun_keeps_them(lake: Lake) 
     rows = read_partition(lake, tables.LEVEL_SCORES, "BTC", NEXT).to_pylist()
     pin = next(r for r in rows if r["level_kind"] == "pin_1")
     assert (pin["level_price"], pin["is_touched"]) == (5020.0, True)
-    assert (pin["set_at"], pin["event_at"]) == (at(21), at(23, NEXT))
+    assert (pin["set_at"], pin["event_at"]) == (at(22), at(23, NEXT))
     assert materialize(level_scores, NEXT)["level_scores"]["status"] == "current"
 
 

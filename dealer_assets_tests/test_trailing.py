@@ -9,9 +9,9 @@ from dealer_assets import tables
 from dealer_assets.domain.sessions import previous_session, session_close
 from dealer_assets.errors import NoDataError
 from dealer_assets.lake.layout import batch_part, part_name
-from dealer_assets.lake.reader import sessions_held
+from dealer_assets.lake.reader import fingerprint, list_parts, sessions_held
 from dealer_assets.lake.storage import open_lake
-from dealer_assets.lake.writer import write_part
+from dealer_assets.lake.writer import delete_part, write_part
 from dealer_assets.providers.base import Provider
 from dealer_assets.providers.record_rows import Source
 from dealer_assets.providers.simulator.bars import underlying_bars
@@ -77,6 +77,16 @@ def test_a_session_brings_the_sessions_that_scale_it_in_one_request(lake):
     collected(lake, provider, rebuild=True)
     assert len(provider.spans) == 2
     assert adv_known(lake, SPX, FRIDAY, simulated=True) == before
+
+
+def test_a_bar_is_the_same_whatever_others_it_was_asked_for_with(lake):
+    collected(lake, SimulatorProvider())
+    where = (lake, tables.UNDERLYING_BARS, "SPX", FRIDAY)
+    (part,) = list_parts(*where)
+    among_others = fingerprint(lake, part)
+    delete_part(lake, tables.UNDERLYING_BARS, underlying="SPX", session_date=FRIDAY, name=part.name)
+    collected(lake, SimulatorProvider())  # alone now
+    assert [fingerprint(lake, p) for p in list_parts(*where)] == [among_others]
 
 
 def test_volume_rests_on_twenty_sessions(shared):

@@ -40,6 +40,7 @@ def dealer_positions(lane: Lane) -> Result:
 @lane_assets(
     tables.POSITION_SCORES,
     sources=[tables.DEALER_POSITIONS, tables.SIGNED_FLOW, tables.OPEN_INTEREST],
+    from_previous=[tables.POSITION_SCORES],
     group="positions",
     kinds={"numpy"},
 )

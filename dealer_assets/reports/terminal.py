@@ -218,11 +218,9 @@ def models_table(rows: Sequence[Mapping[str, Any]]) -> Table:
             row["underlying"],
             row["model"],
             Text(usd(gamma), style="green" if gamma > 0 else "red"),
-            usd_span(row["net_gamma_lo_usd_per_pct"], row["net_gamma_hi_usd_per_pct"]),
-            _strike(row["flip_price"]),
-            "n/a"
-            if row["flip_lo"] is None
-            else f"{_strike(row['flip_lo'])} to {_strike(row['flip_hi'])}",
+            _short_span(row["net_gamma_lo_usd_per_pct"], row["net_gamma_hi_usd_per_pct"]),
+            _level(row["flip_price"]),
+            f"{_level(row['flip_lo'])} to {_level(row['flip_hi'])}" if row["flip_lo"] else "n/a",
         )
     return table
 
@@ -233,6 +231,19 @@ def counts_table(title: str, columns: Sequence[str], rows: Mapping[str, Sequence
     for name, counts in rows.items():
         table.add_row(name, *(f"{count:,}" for count in counts))
     return table
+
+
+def _short_span(lo: float | None, hi: float | None) -> str:
+    """Format an interval of dollars in one unit, as two models' beside each other are read."""
+    if lo is None or hi is None:
+        return "n/a"
+    unit, word = (1e9, "bn") if max(abs(lo), abs(hi)) >= 1e9 else (1e6, "m")
+    return f"{lo / unit:+,.1f} to {hi / unit:+,.1f} {word}"
+
+
+def _level(value: float | None) -> str:
+    """Format a level without more digits than its band leaves it."""
+    return "n/a" if value is None else f"{value:,.0f}" if value >= 1000.0 else f"{value:,.2f}"
 
 
 def _strike(value: float | None) -> str:

@@ -16,6 +16,7 @@ from dealer_assets.underlyings import underlying
 
 _QUOTED = ["chain_snapshots", "contract_greeks"]
 _PRICED = ["contract_greeks", "surface_quality"]
+_SCORED = ["dealer_positions", "signed_flow", "open_interest"]
 _POSITIONED = [*_PRICED, "dealer_positions"]
 _FITTED = ["forwards", "vol_surface"]
 LINEAGE = {
@@ -54,7 +55,7 @@ LINEAGE = {
     "live_reconciliation": ["live_trades", "option_trades", "open_interest"],
     "signed_flow": ["option_trades", "option_quotes", "index_values", "live_trades", "open_close"],
     "dealer_positions": ["chain_snapshots", "open_interest", "signed_flow", "dealer_positions"],
-    "position_scores": ["dealer_positions", "signed_flow", "open_interest"],
+    "position_scores": [*_SCORED, "position_scores"],
     "live_compaction": [table.name for table in LIVE_TABLES],
 }
 LANES = ("SPX", "SPY", "BTC")

@@ -96,6 +96,11 @@ def test_assets_go_from_bars_to_labels_and_a_rerun_writes_nothing(lake: Lake) ->
         told = metadata(again, table)
         assert (told["parts_written"], told["parts_current"]) == (0, 2)
     assert str(metadata(again, "dealer_regimes")["regimes"]).startswith("not drawn")
+    exposed(lake, (6500.0, 6520.0, 6510.0))
+    third = run(chain, pictures=False)
+    for table in ("exposure_metrics", "dealer_regimes"):
+        told = metadata(third, table)
+        assert (told["parts_written"], told["parts_current"]) == (1, 2)
 
 
 def test_a_changed_early_snapshot_renews_every_later_one(lake: Lake) -> None:

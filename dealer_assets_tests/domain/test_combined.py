@@ -127,6 +127,15 @@ def test_flip_of_the_total_says_what_it_is_worth(zero, slope, status):
     assert (total["flip_pct"] is None) == (status == "none_in_range")
 
 
+@pytest.mark.parametrize(("gamma", "status"), [(9e6, "ill_conditioned"), (1e6, "ok")])
+def test_flip_of_the_total_is_no_better_than_those_of_most_of_it(gamma, status):
+    levels = made.levels((("0dte", gamma),), flip_status="ill_conditioned")
+    blurred = replace(member(5000.0, (("0dte", gamma),), slope=1e7), levels=levels)
+    spy = member(500.0, (("0dte", 4e6),))
+    (total,) = of(combined_levels({"SPX": blurred, "SPY": spy}, group=GROUP), member="total")
+    assert total["flip_status"] == status
+
+
 def test_models_are_never_mixed_and_a_total_names_the_members_that_have_its_model(both):
     naive, inverted = both["SPX"], member(5000.0, (("0dte", -9e6),), model="inverted")
     spx = Member(

@@ -220,7 +220,9 @@ def test_exchanges_add_up_and_stamps_before_the_close_do_not_count():
 def test_tape_goes_before_live_trades_and_counts_stand_beside_either():
     tape = simulated("XSP", DAY, density=0.02, quoted=0)
     xsp = underlying("XSP")
-    other = live({"trade_class": "regular", "side": "buy", "side_confidence": 0.7})
+    other = live(
+        {"trade_class": "regular", "side": "buy", "side_confidence": 0.7, "feed": "simulator"}
+    )
     made = counts((LISTED, "market_maker", 0.0, 5.0))
     flow = session_flow({**tape.rows, "live_trades": other, "open_close": made}, xsp, DAY)
     assert set(flow["source"].to_pylist()) == {"tape", "open_close"}

@@ -7,6 +7,7 @@ import pytest
 
 from dealer_assets import tables
 from dealer_assets.domain import sessions
+from dealer_assets.domain.invariants import INVARIANTS
 from dealer_assets.domain.positions.score import (
     BASELINE,
     PRIOR_OPENING,
@@ -20,6 +21,7 @@ from dealer_assets.domain.positions.scored import Evening, Labels, scored_sessio
 from dealer_assets.domain.positions.trades import Flow
 from dealer_assets.domain.positions.verdicts import drifts
 from dealer_assets.lake.conformity import conform
+from dealer_assets.underlyings import underlying
 from dealer_assets_tests.domain.position_world import FIRST, morning, nothing, play
 from dealer_assets_tests.live_rows import row
 
@@ -200,6 +202,43 @@ def test_a_usual_session_does_not_drift():
 def test_calibration_that_drifts_is_told_in_words(told, word):
     (reason,) = drift_of(**told)
     assert word in reason
+
+
+def test_a_hard_session_that_is_hard_for_the_naive_rule_too_is_no_drift():
+    def with_naive(skill):
+        ours = row(tables.POSITION_SCORES, **(USUAL | {"change_skill": 0.2}))
+        ruled = {"model": "naive", "change_skill": skill, "usual_skill": 0.45}
+        rows = [ours, row(tables.POSITION_SCORES, **(USUAL | ruled))]
+        return drifts(pa.Table.from_pylist(rows, schema=tables.POSITION_SCORES.schema))[0]
+
+    assert with_naive(0.15) == []
+    (reason,) = with_naive(0.45)
+    assert "skill" in reason
+
+
+def turned(rows):
+    """The same flow, each side told as the opposite."""
+    place = rows.schema.get_field_index("customer_net_contracts")
+    return rows.set_column(place, rows.schema.field(place), pc.negate(rows.column(place)))
+
+
+def test_check_warns_when_sides_are_turned_and_is_quiet_before_and_without_history():
+    world = play(contracts=600, days=12, reliability=0.3, seed=4, call_share=0.4)
+    scores = tables.POSITION_SCORES.schema.empty_table()
+    found = []
+    for n, (rows, told, evidence) in enumerate(
+        zip(world.rows[:-1], world.counts[1:], world.flows[:-1], strict=True)
+    ):
+        day, following = (world.counts[i]["session_date"][0].as_py() for i in (n, n + 1))
+        evidence = turned(evidence) if n == 10 else evidence
+        opened = morning(following, previous=rows, flow=evidence, counts=told)
+        closed = sessions.session_close("XNYS", day)
+        scored = scored_session(Evening(day, closed, opened, scores))
+        (check,) = INVARIANTS["position_scores"]
+        verdict = check.judge(scored, underlying("SPX"))
+        found.append(verdict.holds)
+        scores = pa.concat_tables([scores, scored])
+    assert found == [True] * 10 + [False]
 
 
 def test_a_short_history_is_no_usual():

@@ -9,9 +9,11 @@ import pytest
 
 from dealer_assets import tables
 from dealer_assets.domain import sessions
+from dealer_assets.domain.invariants import INVARIANTS
 from dealer_assets.domain.positions.settled import settled_positions
 from dealer_assets.errors import BadInputError
 from dealer_assets.lake.conformity import conform
+from dealer_assets.underlyings import underlying
 from dealer_assets_tests.domain.position_world import (
     FIRST,
     counts,
@@ -224,3 +226,73 @@ def test_nothing_of_a_later_session_is_in_a_row():
     assert [rows.equals(other) for rows, other in zip(whole.rows, short.rows, strict=False)] == [
         True
     ] * 3
+
+
+BLANK = np.where((np.arange(200) % 8 == 0) & (OI > 20.0), 0.0, LATER)
+
+
+@pytest.mark.parametrize("evidence", [traded(), traded().slice(0, 0)])
+def test_counts_that_are_blank_in_part_of_a_file_change_no_position_of_theirs(evidence):
+    rows = followed(BLANK, evidence=evidence)
+    unconstrained = settled_positions(morning(SECOND, previous=begun(), flow=evidence))
+    for symbol, count, before in zip(SYMBOLS, BLANK, OI, strict=True):
+        told = of(rows, symbol)
+        assert told["open_interest_state"] == ("wiped" if count == 0.0 else "ok")
+        if count == 0.0:
+            assert told["open_interest_contracts"] is None
+            free = of(unconstrained, symbol)
+            # what the others tell of the kind may still move it
+            assert abs(told["filter_mean_contracts"] - free["filter_mean_contracts"]) < 0.1 * before
+            assert told["position_sd_contracts"] > 0.1 * before
+    (check,) = [c for c in INVARIANTS["dealer_positions"] if c.name == "counts_compared"]
+    assert not check.judge(rows, underlying("SPX")).holds
+
+
+def test_counts_still_blank_the_next_morning_are_still_wiped_until_they_are_told_or_traded():
+    wiped = followed(BLANK, evidence=traded().slice(0, 0))
+    day = sessions.next_session("XNYS", SECOND)
+
+    def next_state(told, **held):
+        rows = settled_positions(
+            morning(day, previous=wiped, counts=counts(day, SYMBOLS, told), **held)
+        )
+        return of(rows, CALL)["open_interest_state"]
+
+    assert next_state(BLANK + (BLANK > 0.0)) == "wiped"
+    assert next_state(LATER + 1.0) == "ok"
+    assert next_state(BLANK + (BLANK > 0.0), flow=traded(SECOND)) == "ok"
+
+
+def test_few_contracts_that_end_while_they_live_are_believed():
+    ended = LATER.copy()
+    ended[np.argsort(OI)[1]] = 0.0
+    rows = followed(ended, evidence=traded().slice(0, 0))
+    assert set(rows["open_interest_state"].to_pylist()) == {"ok"}
+
+
+def test_without_counts_and_trades_positions_become_less_certain():
+    rows = settled_positions(morning(SECOND, previous=begun()))
+    for symbol in (CALL, PUT):
+        before, after = of(begun(), symbol), of(rows, symbol)
+        assert after["filter_sd_contracts"] > before["filter_sd_contracts"]
+    later = sessions.next_session("XNYS", SECOND)
+    again = settled_positions(morning(later, previous=rows))
+    assert of(again, CALL)["filter_sd_contracts"] > of(rows, CALL)["filter_sd_contracts"]
+
+
+def test_counts_of_one_exchange_among_several_are_no_exact_flow():
+    tape = traded(volume=[1000.0] * 200, squared=[5000.0] * 200, sd=[60.0] * 200)
+    part = flow(
+        FIRST,
+        SYMBOLS,
+        volume=[100.0] * 200,
+        net=[40.0] * 200,
+        sd=[0.0] * 200,
+        squared=[100.0] * 200,
+        source="open_close",
+    )
+    both = followed(OI + 1.0, evidence=pa.concat_tables([tape, part]))
+    alone = followed(OI + 1.0, evidence=tape)
+    for column in ("position_contracts", "position_sd_contracts"):
+        assert of(both, CALL)[column] == of(alone, CALL)[column]
+    assert of(both, CALL, "open_close")["position_contracts"] == -40.0

@@ -207,6 +207,17 @@ def test_every_kind_has_a_row_and_what_there_is_none_of_says_so():
     assert row_of(scores, "round_number")["level_price"] == SPOT
 
 
+def test_scores_are_known_when_the_last_of_levels_pins_prices_and_scores_before_is():
+    before, at = session(9)
+    late = at + timedelta(days=30)
+    book = exposure(*(held(k, 1.0, at=at, known_at=late) for k in (4990.0, 5000.0, 5010.0)))
+    settled = levels(at=at, day=before, call_wall=5050.0)
+    pins = pin_levels(book, settled)
+    assert set(scores_of(bar(), pins=pins, call_wall=5050.0)["known_at"].to_pylist()) == {late}
+    after = scores_of(bar(), call_wall=5050.0)
+    assert set(after["known_at"].to_pylist()) == {bar().known_at}
+
+
 def test_doubtful_levels_and_short_paths_are_told_and_not_scored():
     doubtful = scores_of(bar(), call_wall=5050.0, flip_price=5010.0, flip_status="far")
     assert row_of(doubtful, "flip")["level_state"] == "doubtful"

@@ -95,6 +95,14 @@ def test_polygons_bar_of_a_session_that_runs_is_left_out():
     assert late.rows.num_rows == 0
 
 
+def test_polygons_bar_is_taken_once_trading_after_hours_has_ended():
+    ended, delay = datetime(2026, 11, 21, 1, 0, tzinfo=UTC), timedelta(minutes=15)
+    before, _ = polygon(bar(FRIDAY), now=ended + delay - timedelta(minutes=1), delay=delay)
+    assert before.rows.num_rows == 0  # at 16:35 it lacks what trades until 20:00
+    after, _ = polygon(bar(FRIDAY), now=ended + delay, delay=delay)
+    assert after.rows["known_at"].to_pylist() == [ended + delay]
+
+
 @pytest.mark.parametrize(
     "fault", [{"l": 0.0}, {"h": 1.0}, {"c": None}, {"v": -1.0}, {"t": 5}, {"v": "many"}]
 )

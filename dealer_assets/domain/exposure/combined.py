@@ -36,6 +36,10 @@ TOTAL = "total"
 STRIKE_STEP_POINTS = 5.0
 """SPX's own strikes lie on it and stay; others go to the nearest."""
 
+BLURRED_SHARE = 0.5
+"""Beyond this part of gross gamma in members whose own flip is ill-conditioned, the total's is so
+too: their positions' and quotes' errors are its errors."""
+
 _NETS = tuple(c.name for c in tables.base.exposures())
 _GAMMA = "gamma_exposure_usd_per_pct"
 _GROSS = "gross_gamma_exposure_usd_per_pct"
@@ -246,6 +250,8 @@ def _total_levels(held: list[_Held]) -> dict[str, Any]:
     spot = _reference(held).level["spot"]
     gross = sum(float(m.level[_GROSS]) for m in held)
     flip, status = _flip(*_total_profile(held), gross)
+    if flip is not None and _blurred(held) > BLURRED_SHARE * gross:
+        status = "ill_conditioned"
     strikes = np.concatenate(
         [
             STRIKE_STEP_POINTS
@@ -278,6 +284,11 @@ def _flip(moves: Floats, gamma: Floats, gross: float) -> tuple[float | None, str
     if error > FLIP_ERROR_SHARE:
         return zero, "ill_conditioned"
     return zero, "far" if abs(zero) > FLIP_FAR_SHARE else "ok"
+
+
+def _blurred(held: list[_Held]) -> float:
+    """Return the gross gamma of members whose own flip is ill-conditioned, by any of its bands."""
+    return sum(float(m.level[_GROSS]) for m in held if m.level["flip_status"] == "ill_conditioned")
 
 
 def _own_levels(member: _Held) -> dict[str, Any]:

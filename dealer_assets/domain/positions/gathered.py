@@ -6,7 +6,7 @@ Does not belong here: what follows from them (`settled`, `posterior`), storage (
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 import numpy as np
@@ -22,6 +22,9 @@ from dealer_assets.errors import BadInputError
 CONTRACT = [column.name for column in tables.CONTRACT]
 OF_TRADES = ("tape", "live")
 """Sources of flow whose sides are a classifier's or the venue's; the tape goes before."""
+
+COUNTED_SHARE = 0.9
+"""Of a contract's printed volume, the least that exchanges' counts must hold to be its own."""
 
 LEVELS = ("ok", "broken")
 """States of counts that the next morning's may be compared with."""
@@ -71,8 +74,10 @@ class Gathered:
         The contract's row of the model `reconciled` the session before; null where it has none.
     has_before : bool array
         Whether it has one.
-    oi_before, oi_after : float64 array
-        Counts of both mornings that are worth comparing, whole contracts.
+    oi_before : float64 array
+        The morning before's count where it was of this market's level, whole contracts.
+    oi_after : float64 array
+        This morning's, where it is worth comparing with that.
     oi_told : float64 array
         This morning's count as told, also where its change means nothing; NaN when wiped.
     state : object array of str
@@ -148,6 +153,9 @@ def _judged(
         change = np.where(has_before, oi_told - oi_before, np.nan)
         states[worth.is_untraded(change, volume)] = "broken"
         states[np.isnan(oi_told)] = "missing"
+        wiped = worth.is_emptied(oi_before, oi_told, volume) | _still_wiped(before, oi_told, volume)
+        states[wiped] = "wiped"
+        oi_told = np.where(wiped, np.nan, oi_told)
     is_ok = states == "ok"
     kept = has_before | np.isfinite(oi_told)
     best = _best(flows, volume)
@@ -157,7 +165,7 @@ def _judged(
         days=_days(contracts, morning.session_date),
         before=before,
         has_before=has_before,
-        oi_before=np.where(is_ok, oi_before, np.nan),
+        oi_before=oi_before,
         oi_after=np.where(is_ok, oi_told, np.nan),
         oi_told=oi_told,
         state=states,
@@ -166,6 +174,13 @@ def _judged(
         exact_net=flows["exact"].net,
     )
     return whole if kept.all() else _chosen(whole, kept)
+
+
+def _still_wiped(before: pa.Table, oi_told: Floats, volume: Floats) -> Bools:
+    """Tell which counts were wiped the morning before and are still blank, though held then."""
+    was = np.array(pc.fill_null(pc.equal(before["open_interest_state"], "wiped"), False).to_numpy())
+    held = floats(before, "filter_sd_contracts") > 0.0
+    return np.asarray(was & held & (oi_told == 0.0) & ~(volume > 0.0))
 
 
 def _living(rows: pa.Table, opened_at: datetime) -> pa.Table:
@@ -201,13 +216,18 @@ def _along(values: Floats, place: Ints, n: int, *, otherwise: float = np.nan) ->
 
 
 def flows_of(rows: pa.Table, contracts: pa.Table) -> dict[str, Flow]:
-    """Trades by contract: classified ones, and market makers' counts."""
+    """Trades by contract: classified ones, and market makers' counts where those are of them all.
+
+    Counts of one exchange say nothing exact of contracts that trade on others too.
+    """
     held = set(rows["source"].to_pylist())
-    trades = next((name for name in OF_TRADES if name in held), "")
-    return {
-        "trades": _flow(rows.filter(pc.equal(rows["source"], trades)), contracts, exact=False),
-        "exact": _flow(rows.filter(pc.equal(rows["source"], "open_close")), contracts, exact=True),
-    }
+    source = next((name for name in OF_TRADES if name in held), "")
+    trades = _flow(rows.filter(pc.equal(rows["source"], source)), contracts, exact=False)
+    exact = _flow(rows.filter(pc.equal(rows["source"], "open_close")), contracts, exact=True)
+    is_part = exact.volume < COUNTED_SHARE * trades.volume
+    volume = np.where(is_part, np.nan, exact.volume)
+    whole = replace(exact, volume=volume, is_exact=exact.is_exact & ~is_part)
+    return {"trades": trades, "exact": whole}
 
 
 def _flow(rows: pa.Table, contracts: pa.Table, *, exact: bool) -> Flow:

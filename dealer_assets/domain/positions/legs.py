@@ -102,7 +102,8 @@ def _summed(rows: pa.Table) -> pa.Table:
     sure = pc.multiply(pc.fill_null(rows["mean_confidence"], 0.0), rows["signed_volume_contracts"])
     rows = rows.append_column("_sure", sure)
     keys = ["underlying", "session_date", *tables.SIGNED_FLOW.key]
-    grouped = rows.group_by(keys).aggregate(
+    # one thread: sums are taken in one order, bit for bit
+    grouped = rows.group_by(keys, use_threads=False).aggregate(
         [
             *((name, "max") for name in _LATEST),
             *((name, "sum") for name in (*_SUMS, "_var", "_sure")),

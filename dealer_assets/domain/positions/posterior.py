@@ -121,7 +121,9 @@ def settle(
     """
     net, noise = net_told(flow, assumed)
     own, rest, change = _changes(oi_before, oi_after, assumed)
-    process = _process(flow, oi_before, change, assumed)
+    # where no count is known, as many contracts as move with the kind's share
+    size = np.where(np.isnan(oi_before), np.abs(before.loading), oi_before)
+    process = _process(flow, size, change, assumed)
     share = before.share[before.kind]
 
     # D' = (1 + own) D + rest * share + w; what is seen is D' - D plus noise
@@ -165,14 +167,14 @@ def _changes(
     return own, rest, change
 
 
-def _process(flow: Flow, oi_before: Floats, change: Floats, assumed: Assumptions) -> Floats:
+def _process(flow: Flow, size: Floats, change: Floats, assumed: Assumptions) -> Floats:
     """Variance of N that neither the holdings before nor the change of open interest tells."""
     known = np.isfinite(change)
     moved = np.where(known, np.abs(np.nan_to_num(change)), 0.0)
     volume = np.where(np.isnan(flow.volume), 0.0, flow.volume)
     share = np.where(known, assumed.turnover, assumed.turnover_alone)
     traded = (share * np.maximum(volume - moved, 0.0)) ** 2
-    unseen = np.where(np.isnan(flow.volume), (assumed.drift * np.nan_to_num(oi_before)) ** 2, 0.0)
+    unseen = np.where(np.isnan(flow.volume), (assumed.drift * size) ** 2, 0.0)
     return np.asarray((assumed.mix * moved) ** 2 + traded + unseen)
 
 

@@ -43,6 +43,9 @@ LEAST_HISTORY = 5
 LEADING = "reconciled"
 """The model that is watched for drift."""
 
+NAIVE = "naive"
+"""The rule that every session is scored beside."""
+
 NORMAL_95 = 1.6448536269514722
 
 

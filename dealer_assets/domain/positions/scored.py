@@ -16,14 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dealer_assets import tables
-from dealer_assets.domain.columns import Bools, Floats, floats
+from dealer_assets.domain.columns import Bools, Floats, equals, floats
 from dealer_assets.domain.flow.calibration import brier, ece
 from dealer_assets.domain.positions import score
 from dealer_assets.domain.positions.assumptions import DECLARED, Assumptions
 from dealer_assets.domain.positions.gathered import Gathered, Morning, flows_of, gather
 from dealer_assets.domain.positions.models import MODELS, Holdings
-
-NAIVE = "naive"
 
 
 @dataclass(frozen=True)
@@ -96,14 +94,16 @@ def scored_session(evening: Evening, *, assumed: Assumptions = DECLARED) -> pa.T
     found = gather(morning)
     shared = _of_session(evening, found)
     held = morning.previous["model"].unique().to_pylist()
-    rows = [shared | _of_model(evening, found, name, assumed) for name in sorted({NAIVE, *held})]
+    rows = [
+        shared | _of_model(evening, found, name, assumed) for name in sorted({score.NAIVE, *held})
+    ]
     return pa.Table.from_pylist([_told(row) for row in rows], schema=table.schema)
 
 
 def _of_session(evening: Evening, found: Gathered) -> Row:
     """Return what all models of a session share."""
     morning = evening.morning
-    known = [morning.previous, morning.flow, morning.counts]
+    known = [morning.previous, morning.flow, morning.counts, evening.earlier]
     flows = flows_of(morning.flow, found.contracts)
     counted, coverage = score.net_coverage(flows["trades"], flows["exact"])
     main = morning.flow.filter(pc.not_equal(morning.flow["source"], "open_close"))
@@ -137,15 +137,10 @@ def _labelled(labels: Labels | None) -> Row:
 
 def _of_model(evening: Evening, found: Gathered, model: str, assumed: Assumptions) -> Row:
     rows = evening.morning.previous
-    own = rows.filter(pc.equal(rows["model"], score.LEADING if model == NAIVE else model))
-    place = pc.index_in(found.contracts["symbol"], value_set=own["symbol"].combine_chunks())
-    own = own.take(place.combine_chunks())
-    position = floats(own, "position_contracts")
-    lo, hi = floats(own, "position_lo_contracts"), floats(own, "position_hi_contracts")
-    oi = floats(own, "open_interest_contracts")
-    if model == NAIVE:
-        position = MODELS[NAIVE](Holdings(found.is_call, oi)).contracts
-        lo = hi = np.full(position.shape, np.nan)
+    every = rows.filter(pc.equal(rows["model"], score.LEADING if model == score.NAIVE else model))
+    place = pc.index_in(found.contracts["symbol"], value_set=every["symbol"].combine_chunks())
+    own = every.take(place.combine_chunks())
+    position, oi = _position(own, model), floats(own, "open_interest_contracts")
     before = evening.earlier.filter(pc.equal(evening.earlier["model"], model))
     opening = _opening(before)
     foretold = score.foretell(
@@ -161,7 +156,7 @@ def _of_model(evening: Evening, found: Gathered, model: str, assumed: Assumption
         "change_coverage": errors.coverage,
         "expected_opening_share": opening,
         "opening_share": errors.opening_share,
-        **_against_truth(evening.truth, found, position, lo, hi, oi),
+        **_against_truth(evening.truth, every, model),
         **_usual(before),
     }
 
@@ -174,19 +169,25 @@ def _opening(before: pa.Table) -> float:
     )
 
 
-def _against_truth(
-    truth: Mapping[str, float] | None,
-    found: Gathered,
-    position: Floats,
-    lo: Floats,
-    hi: Floats,
-    oi: Floats,
-) -> Row:
+def _position(rows: pa.Table, model: str) -> Floats:
+    if model != score.NAIVE:
+        return floats(rows, "position_contracts")
+    oi = floats(rows, "open_interest_contracts")
+    return MODELS[score.NAIVE](Holdings(equals(rows, "right", "call"), oi)).contracts
+
+
+def _against_truth(truth: Mapping[str, float] | None, rows: pa.Table, model: str) -> Row:
+    """Score every contract the session opened with, those that it ended too."""
     if truth is None:
         return {"truth_contracts": 0}
-    true = np.array([truth.get(s, np.nan) for s in found.contracts["symbol"].to_pylist()])
+    lo, hi = (floats(rows, f"position_{end}_contracts") for end in ("lo", "hi"))
     held = score.against_truth(
-        position, lo, hi, truth=true, open_interest=oi, is_call=found.is_call
+        _position(rows, model),
+        np.full(lo.shape, np.nan) if model == score.NAIVE else lo,
+        np.full(hi.shape, np.nan) if model == score.NAIVE else hi,
+        truth=np.array([truth.get(s, np.nan) for s in rows["symbol"].to_pylist()], np.float64),
+        open_interest=floats(rows, "open_interest_contracts"),
+        is_call=equals(rows, "right", "call"),
     )
     return {
         "truth_contracts": held.contracts,

@@ -126,9 +126,11 @@ def level_scores(
             pc.equal(pins["model"], row["model"]),
             pc.equal(pins["event_at"], pa.scalar(row["event_at"], pins["event_at"].type)),
         )
-        own_past = past.filter(pc.equal(past["model"], row["model"]))
-        settled = settled_levels(row, pins.filter(same))
-        rows += [_row(row, level, path, past=own_past, day=day) for level in settled]
+        own_past, own_pins = past.filter(pc.equal(past["model"], row["model"])), pins.filter(same)
+        known_at = max(row["known_at"], path.known_at, *_known(own_past), *_known(own_pins))
+        settled = settled_levels(row, own_pins)
+        own = row | {"known_at": known_at}
+        rows += [_row(own, level, path, past=own_past, day=day) for level in settled]
     schema = tables.LEVEL_SCORES.schema
     made = pa.Table.from_pylist(rows, schema=schema)
     return made.sort_by([(name, "ascending") for name in tables.LEVEL_SCORES.key])
@@ -148,7 +150,7 @@ def _row(
         "underlying": row["underlying"],
         "session_date": day,
         "event_at": path.last_at,
-        "known_at": max(row["known_at"], path.known_at, *_known(past)),
+        "known_at": row["known_at"],
         "model": row["model"],
         "level_kind": level.kind,
         "level_state": level.state,
@@ -174,8 +176,8 @@ def _row(
     return made | _trailing(made, past.filter(pc.equal(past["level_kind"], level.kind)))
 
 
-def _known(past: pa.Table) -> list[Any]:
-    return [pc.max(past["known_at"]).as_py()] if past.num_rows else []
+def _known(rows: pa.Table) -> list[Any]:
+    return [pc.max(rows["known_at"]).as_py()] if rows.num_rows else []
 
 
 def _outcome(made: dict[str, Any]) -> dict[str, Any]:

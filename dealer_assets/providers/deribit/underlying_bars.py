@@ -52,7 +52,8 @@ def fetch_underlying_bars(
         begin = end + timedelta(days=1)
     bars, partial = _by_day(name, ticks, {k: np.array(v) for k, v in columns.items()}, asset, now)
     good = bars.possible
-    words = f"deribit-underlying-bars-{asset.symbol}-{first}-{last}"
+    # without the span: a bar's row is the same whatever others were asked for beside it
+    words = f"deribit-underlying-bars-{asset.symbol}"
     findings = []
     if partial:
         text = f"{partial} days without all of their hours were left out"

@@ -5,7 +5,8 @@ of an index (`index_values`), rows (`underlying_bar_rows`).
 
 Unadjusted, so that volume and price are those of the day. The vendor's average price counts, over
 all prints of the day; a bar without one takes its close. A day's bar is stamped with midnight New
-York.
+York and grows until trading after hours ends: before that it is not taken, for a bar that is held
+is not asked for again.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ from dealer_assets.underlyings import Underlying
 _ROW = pa.struct([(name, NUMBER) for name in ("o", "h", "l", "c", "v", "vw")] + [("t", COUNT)])
 _MOST_ROWS = 50_000
 
+_AFTER_HOURS = timedelta(hours=4)
+"""How long shares and funds trade after a session's close: to 20:00 New York, or to 17:00."""
+
 
 def fetch_underlying_bars(
     client: PolygonClient,
@@ -68,9 +72,11 @@ def fetch_underlying_bars(
         raise listing.failure
     rows, damaged = joined(listing.pages, _ROW)
     bars, is_clocked = _bars(rows, ticker)
+    delay = delay + _AFTER_HOURS
     over = np.array([_is_over(asset, day, now - delay) for day in bars.days], np.bool_)
     good = bars.possible & ~damaged & is_clocked
-    name = f"polygon day bars {ticker} for {asset.symbol} {first} {last}"
+    # without the span: a bar's row is the same whatever others were asked for beside it
+    name = f"polygon day bars {ticker} for {asset.symbol}"
     source = Source("polygon", name, hashlib.sha256(name.encode()).hexdigest())
     text = f"{int((~good).sum())} of {len(rows)} bars cannot be: prices out of order or no clock"
     return Records(
@@ -108,7 +114,7 @@ def _bars(rows: pa.StructArray, ticker: str) -> tuple[Bars, Bools]:
 
 
 def _is_over(asset: Underlying, day: date, seen_at: datetime) -> bool:
-    """Tell whether a day is a session whose bar will not change any more."""
+    """Tell whether a day is a session that is over at an instant."""
     if day == date.min or not sessions.is_session(asset.calendar, day):
         return False
     return sessions.session_close(asset.calendar, day) <= seen_at

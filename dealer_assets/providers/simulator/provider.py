@@ -166,7 +166,7 @@ class SimulatorProvider(Provider):
 
     def underlying_bars(self, underlying: Underlying, *, first: date, last: date) -> Records:
         """Return day bars; every session asked for is there, also those that are not over."""
-        source = self._source_name(f"underlying_bars {underlying.symbol} {first} {last}")
+        source = self._source_name(f"underlying_bars {underlying.symbol}")
         named = RowSource(self.name, source, hashlib.sha256(source.encode()).hexdigest())
         bars = underlying_bars(self.seed, traded(underlying), first=first, last=last)
         return self._records(
