@@ -166,4 +166,4 @@ def _is_of_market(positions: pa.Table, interest: dict[str, float]) -> bool:
         strict=True,
     )
     same = [interest.get(symbol) == count for symbol, count in told if count]
-    return sum(same) > _SAME_MARKET * len(same)
+    return bool(sum(same) > _SAME_MARKET * len(same))

@@ -177,16 +177,17 @@ def counts_of(lake: Lake, asset: Underlying, day: date) -> pa.Table:
 
     Of the session's first chain that tells it, so that chains read later change nothing; of the
     archive where that has many more contracts. Venues around the clock are asked for their last
-    count before the day, if it is no older than `COUNT_AGE`.
+    count before the day, if it is no older than `COUNT_AGE`; a simulated one shows all day what the
+    day began with, and is asked as exchanges are.
 
     Returns
     -------
     pyarrow.Table
         `tables.OPEN_INTEREST`; no rows where none is held.
     """
-    if asset.calendar == "24/7":
-        return _last_count(lake, asset, day)
     chain = _first_told(lake, asset, day)
+    if asset.calendar == "24/7" and not _is_simulated(chain):
+        return _last_count(lake, asset, day)
     archived = _largest(held(lake, tables.OPEN_INTEREST, asset.symbol, day))
     if chain.num_rows and chain.num_rows >= MOST_PUBLISHED * archived.num_rows:
         return chain
@@ -216,6 +217,11 @@ def _first_told(lake: Lake, asset: Underlying, day: date) -> pa.Table:
 
 def _last_count(lake: Lake, asset: Underlying, day: date) -> pa.Table:
     opened = sessions.session_open(asset.calendar, day)
+    archived = held(lake, tables.OPEN_INTEREST, asset.symbol, day)
+    # what is told of the day itself may be of any hour of it
+    archived = archived.filter(pc.less_equal(archived["event_at"], opened))
+    if _is_timely(archived, opened - COUNT_AGE):
+        return _largest(archived)
     before = sessions.previous_session(asset.calendar, day)
     parts = list_parts(lake, tables.CHAIN_SNAPSHOTS, asset.symbol, before)
     if parts:

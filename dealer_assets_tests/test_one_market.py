@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import pytest
 from dealer_assets import tables
 from dealer_assets.domain import sessions
 from dealer_assets.evidence import session_flow
+from dealer_assets.ingest import store_snapshot
 from dealer_assets.lake.layout import SESSION_PART, batch_part
 from dealer_assets.lake.storage import Lake, open_lake
 from dealer_assets.lake.writer import write_part
@@ -124,3 +125,38 @@ def test_truth_is_of_the_market_the_session_came_from_and_of_every_contract(lake
 
     assert truths(market) == {int(np.sum(open_interest > 0.0))}
     assert truths(Market(seed=4, density=0.05)) == {0}
+
+
+def test_a_simulated_venue_around_the_clock_is_settled_by_the_days_own_counts(lake: Lake) -> None:
+    btc, market = underlying("BTC"), Market(seed=5, density=0.02)
+    provider = SimulatorProvider(seed=market.seed, density=market.density)
+    days = [date(2026, 5, 4) + timedelta(days=n) for n in range(3)]
+    for day in days:
+        late = sessions.session_open("24/7", day) + timedelta(hours=23, minutes=50)
+        store_snapshot(lake, provider.snapshot(btc, at=late))
+        told = provider.open_interest(btc, session_date=day).rows
+        found = {one["symbol"]: one for one in counts_of(lake, btc, day).to_pylist()}
+        for own in told.to_pylist():
+            count = found[own["symbol"]]["open_interest_contracts"]
+            assert count == own["open_interest_contracts"]
+    first = settle_session(lake, btc, days[0]).rows
+    assert set(first["effective_contracts"].to_pylist()) == {0.0}
+    settle_session(lake, btc, days[1])
+    rows = score_session(lake, btc, days[1], market=market).rows
+    assert min(rows["truth_contracts"].to_pylist()) > 100
+
+
+def test_what_a_venue_around_the_clock_is_said_to_begin_with_is_taken_and_nothing_later(
+    lake: Lake,
+) -> None:
+    btc, day = underlying("BTC"), date(2026, 5, 5)
+    provider = SimulatorProvider(seed=5, density=0.02)
+    rows = of(provider.open_interest(btc, session_date=day).rows, "deribit")
+    later = provider.open_interest(btc, session_date=day + timedelta(days=1)).rows
+    store(lake, tables.OPEN_INTEREST, rows, provider="deribit")
+    assert counts_of(lake, btc, day).num_rows == rows.num_rows
+    place = later.schema.get_field_index("session_date")
+    moved = pa.repeat(pa.scalar(day, pa.date32()), later.num_rows)
+    later = of(later.set_column(place, later.schema.field(place), moved), "paradigm")
+    store(lake, tables.OPEN_INTEREST, later, provider="paradigm")
+    assert counts_of(lake, btc, day)["provider"].unique().to_pylist() == ["deribit"]

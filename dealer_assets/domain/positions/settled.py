@@ -154,7 +154,7 @@ def _reconciled(found: Gathered, state: State, is_new: Bools, assumed: Assumptio
         "position_lo_contracts": nullable(told.lo),
         "position_hi_contracts": nullable(told.hi),
         "evidence_share": nullable(np.where(prior > 0.0, evidence, np.nan)),
-        "effective_contracts": pa.array(_effective(found)),
+        "effective_contracts": pa.array(_effective(found, is_new)),
         **_following(found, is_new),
         "kind": words(KINDS, state.kind),
         "kind_share": pa.array(state.share[state.kind]),
@@ -174,7 +174,7 @@ def _counted(found: Gathered, is_new: Bools, model: str, net: Floats) -> Part:
         "model": pa.scalar(model),
         "position_contracts": nullable(positions.contracts + 0.0),
         "position_sd_contracts": nullable(positions.sd),
-        "effective_contracts": pa.array(_effective(found)),
+        "effective_contracts": pa.array(_effective(found, is_new)),
         **_following(found, is_new),
     }
 
@@ -190,10 +190,11 @@ def _following(found: Gathered, is_new: Bools) -> Part:
     }
 
 
-def _effective(found: Gathered) -> Floats:
-    """Traded contracts, each for as much as its side is worth."""
+def _effective(found: Gathered, is_new: Bools) -> Floats:
+    """Traded contracts, each for as much as its side is worth; of what is followed."""
     earlier = np.nan_to_num(floats(found.before, "effective_contracts"))
-    return earlier + reliability(found.flow) * np.nan_to_num(found.flow.volume)
+    volume = np.where(found.has_before | is_new, np.nan_to_num(found.flow.volume), 0.0)
+    return earlier + reliability(found.flow) * volume
 
 
 def _laid_out(morning: Morning, found: Gathered, part: Part, kept: Bools) -> pa.Table:
