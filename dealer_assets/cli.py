@@ -29,7 +29,7 @@ from dealer_assets.console import (
 from dealer_assets.errors import BadInputError, DealerError
 
 if TYPE_CHECKING:
-    from dealer_assets.outcome import Outcome
+    from dealer_assets.intake.outcome import Outcome
     from dealer_assets.pricing_file import PricedFile
     from dealer_assets.runner import Run
 
@@ -137,7 +137,7 @@ def import_(
 
     Importing the same file twice changes nothing. Then: [bold]dealer backfill[/bold].
     """
-    from dealer_assets.imports import import_files
+    from dealer_assets.intake.imports import import_files
     from dealer_assets.reports.terminal import outcomes_view
     from dealer_assets.settings import settings
     from dealer_assets.sources import lake_of
@@ -241,9 +241,9 @@ def snapshot(
     The provider is the simulator unless DEALER_PROVIDER says cboe (free, delayed, no key) or
     polygon; crypto then comes from Deribit, which needs no key either.
     """
-    from dealer_assets.collection import store_own_curve
     from dealer_assets.curves import curve_known
-    from dealer_assets.ingest import store_snapshot
+    from dealer_assets.intake.collection import store_own_curve
+    from dealer_assets.intake.ingest import store_snapshot
     from dealer_assets.lake.reader import read_partition
     from dealer_assets.pricing_file import price_snapshot
     from dealer_assets.settings import settings

@@ -96,7 +96,7 @@ def rates(
 
     A Treasury that does not answer is replaced by FRED's copy, which the result says.
     """
-    from dealer_assets.published import collect_curves, collect_fixings
+    from dealer_assets.intake.published import collect_curves, collect_fixings
     from dealer_assets.settings import settings
     from dealer_assets.sources import lake_of, rates_of
 

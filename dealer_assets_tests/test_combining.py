@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from dealer_assets import tables
-from dealer_assets.combining import COMBINE, MEMBERS, OLDEST, US_INDEX, combine_session
+from dealer_assets.derived.combining import COMBINE, MEMBERS, OLDEST, US_INDEX, combine_session
 from dealer_assets.lake.layout import part_name
 from dealer_assets.lake.reader import list_parts, read_part
 from dealer_assets.lake.storage import open_lake

@@ -14,7 +14,7 @@ from dealer_assets.curves import (
     store_curves,
 )
 from dealer_assets.errors import BadInputError
-from dealer_assets.imports import import_files
+from dealer_assets.intake.imports import import_files
 from dealer_assets.lake.storage import open_lake
 
 CSV = (

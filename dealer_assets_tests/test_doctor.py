@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from dealer_assets import doctor
 from dealer_assets.cli import app
 from dealer_assets.doctor import Check, examine
-from dealer_assets.ingest import store_snapshot
+from dealer_assets.intake.ingest import store_snapshot
 from dealer_assets.lake.reader import latest_part
 from dealer_assets.providers.simulator.provider import SimulatorProvider
 from dealer_assets.settings import Settings, settings

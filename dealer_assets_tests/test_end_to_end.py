@@ -7,8 +7,8 @@ import duckdb
 import pytest
 
 from dealer_assets import tables
-from dealer_assets.collection import collect
-from dealer_assets.combining import COMBINE, US_INDEX
+from dealer_assets.derived.combining import COMBINE, US_INDEX
+from dealer_assets.intake.collection import collect
 from dealer_assets.lake.reader import list_parts, read_part, read_partition, scan
 from dealer_assets.pricing_file import price_snapshot
 from dealer_assets.runner import run_marts, run_partitions

@@ -17,21 +17,26 @@ import pytest
 from pydantic import SecretStr
 
 from dealer_assets import tables
-from dealer_assets.collection import collect
 from dealer_assets.domain import sessions
 from dealer_assets.errors import NoDataError, NotOfferedError, ProviderError
-from dealer_assets.history import HistorySource, archive_open_interest, fetch, reconstruct_session
-from dealer_assets.ingest import store_snapshot
+from dealer_assets.intake.collection import collect
+from dealer_assets.intake.history import (
+    HistorySource,
+    archive_open_interest,
+    fetch,
+    reconstruct_session,
+)
+from dealer_assets.intake.ingest import store_snapshot
+from dealer_assets.intake.outcome import Outcome
+from dealer_assets.intake.records import held
 from dealer_assets.lake.cache import HistoryCache
 from dealer_assets.lake.reader import read_partition, scan
 from dealer_assets.lake.storage import Lake, open_lake
-from dealer_assets.outcome import Outcome
 from dealer_assets.providers.base import Provider, Records
 from dealer_assets.providers.cboe_live import CboeProvider
 from dealer_assets.providers.patience import Patience
 from dealer_assets.providers.polygon.provider import PolygonProvider
 from dealer_assets.providers.simulator.provider import SimulatorProvider
-from dealer_assets.records import held
 from dealer_assets.underlyings import Underlying, underlying
 from dealer_assets_tests import forked
 from dealer_assets_tests.exchange.clock import VirtualClock

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from dealer_assets import tables
-from dealer_assets.collection import collect
 from dealer_assets.defs.sensors import partition_requests
 from dealer_assets.domain.invariants import is_sound
 from dealer_assets.domain.pricing.chain import price_chain
 from dealer_assets.errors import BadInputError, NoDataError
-from dealer_assets.inbox import take
-from dealer_assets.ingest import store_snapshot
+from dealer_assets.intake.collection import collect
+from dealer_assets.intake.inbox import take
+from dealer_assets.intake.ingest import store_snapshot
 from dealer_assets.lake.reader import list_parts, read_partition, scan
 from dealer_assets.providers.base import ChainSnapshot, Provider
 from dealer_assets.providers.files import read_chain_file

@@ -13,12 +13,12 @@ from dealer_assets import tables
 from dealer_assets.defs.pins import pin_levels, strike_changes
 from dealer_assets.defs.resources import Platform
 from dealer_assets.defs.scorecard import level_scores
+from dealer_assets.derived.level_history import score_session
 from dealer_assets.domain import sessions
 from dealer_assets.lake.layout import snapshot_part
 from dealer_assets.lake.reader import list_parts, read_partition
 from dealer_assets.lake.storage import Lake
 from dealer_assets.lake.writer import write_part
-from dealer_assets.level_history import score_session
 from dealer_assets.underlyings import underlying
 from dealer_assets_tests.domain.strike_rows import exposure, held, levels
 from dealer_assets_tests.live_rows import row

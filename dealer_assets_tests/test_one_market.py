@@ -11,15 +11,15 @@ import pyarrow.compute as pc
 import pytest
 
 from dealer_assets import tables
+from dealer_assets.derived.evidence import session_flow
+from dealer_assets.derived.scoring import Market, score_session
+from dealer_assets.derived.settling import counts_of, settle_session
 from dealer_assets.domain import sessions
-from dealer_assets.evidence import session_flow
-from dealer_assets.ingest import store_snapshot
+from dealer_assets.intake.ingest import store_snapshot
 from dealer_assets.lake.layout import SESSION_PART, batch_part
 from dealer_assets.lake.storage import Lake, open_lake
 from dealer_assets.lake.writer import write_part
 from dealer_assets.providers.simulator.provider import SimulatorProvider
-from dealer_assets.scoring import Market, score_session
-from dealer_assets.settling import counts_of, settle_session
 from dealer_assets.underlyings import underlying
 from dealer_assets_tests.domain.position_world import FIRST, Played, play
 from dealer_assets_tests.labelled_tapes import simulated

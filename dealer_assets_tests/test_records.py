@@ -9,10 +9,10 @@ import pyarrow as pa
 import pytest
 
 from dealer_assets import tables
+from dealer_assets.intake.records import held, store_file, store_request
 from dealer_assets.lake.reader import list_parts, read_partition, scan
 from dealer_assets.lake.storage import Lake, open_lake
 from dealer_assets.providers.base import Finding, Records
-from dealer_assets.records import held, store_file, store_request
 
 DAY = date(2026, 11, 19)
 AT = datetime(2026, 11, 19, 15, 0, tzinfo=UTC)

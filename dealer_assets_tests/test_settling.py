@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 import pytest
 
 from dealer_assets import tables
+from dealer_assets.derived.scoring import Market, recent_scores, score_session
+from dealer_assets.derived.settling import counts_of, described, settle_session
 from dealer_assets.domain import sessions
 from dealer_assets.domain.positions.legs import with_legs
 from dealer_assets.lake.layout import SESSION_PART, batch_part
@@ -19,8 +21,6 @@ from dealer_assets.lake.storage import Lake, open_lake
 from dealer_assets.lake.writer import write_part
 from dealer_assets.providers.simulator.provider import SimulatorProvider
 from dealer_assets.reports.position_pictures import positions_picture, scores_picture
-from dealer_assets.scoring import Market, recent_scores, score_session
-from dealer_assets.settling import counts_of, described, settle_session
 from dealer_assets.underlyings import underlying
 from dealer_assets_tests.domain.position_world import FIRST, Played, counts, flow, play, symbols_of
 from dealer_assets_tests.live_rows import row

@@ -6,8 +6,12 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from dealer_assets import tables
+from dealer_assets.derived.trailing import adv_known, closings, identity
+from dealer_assets.domain.exposure.adv import ADV_LOOK_BACK
 from dealer_assets.domain.sessions import previous_session, session_close
 from dealer_assets.errors import NoDataError
+from dealer_assets.intake.records import store_request
+from dealer_assets.intake.traded import collect_bars
 from dealer_assets.lake.layout import batch_part, part_name
 from dealer_assets.lake.reader import fingerprint, list_parts, sessions_held
 from dealer_assets.lake.storage import open_lake
@@ -17,9 +21,6 @@ from dealer_assets.providers.record_rows import Source
 from dealer_assets.providers.simulator.bars import underlying_bars
 from dealer_assets.providers.simulator.provider import SimulatorProvider
 from dealer_assets.providers.underlying_bar_rows import bar_rows
-from dealer_assets.records import store_request
-from dealer_assets.traded import collect_bars
-from dealer_assets.trailing import ADV_LOOK_BACK, adv_known, closings, identity
 from dealer_assets.underlyings import underlying
 from dealer_assets_tests.domain import metric_rows as made
 

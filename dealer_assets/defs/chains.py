@@ -9,8 +9,8 @@ from __future__ import annotations
 import dagster as dg
 
 from dealer_assets import tables
-from dealer_assets.collection import collect
 from dealer_assets.defs.lanes import Lane, Result, lane_assets
+from dealer_assets.intake.collection import collect
 from dealer_assets.lake.refresh import Refreshed
 
 _TAPE = (

@@ -10,11 +10,11 @@ from datetime import date
 import dagster as dg
 
 from dealer_assets import tables
-from dealer_assets.combining import COMBINE, MEMBERS, US_INDEX, combine_session
 from dealer_assets.defs.checks import check_specs, evaluate
 from dealer_assets.defs.lanes import LaneConfig
 from dealer_assets.defs.partitions import partitions_of, session_of_key
 from dealer_assets.defs.resources import Platform
+from dealer_assets.derived.combining import COMBINE, MEMBERS, US_INDEX, combine_session
 from dealer_assets.domain.exposure.combined import REFERENCE
 from dealer_assets.lake.reader import list_parts, read_part
 from dealer_assets.lake.storage import Lake

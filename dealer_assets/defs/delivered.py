@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from dealer_assets import tables
-from dealer_assets.outcome import Outcome
+from dealer_assets.intake.outcome import Outcome
 from dealer_assets.settings import settings
 from dealer_assets.underlyings import underlying
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dagster as dg
 
-from dealer_assets import evidence, tables
+from dealer_assets import tables
 from dealer_assets.defs.lanes import Lane, Result, lane_assets
+from dealer_assets.derived import evidence
 
 
 @lane_assets(tables.SIGNED_FLOW, sources=evidence.SOURCES, group="flow")

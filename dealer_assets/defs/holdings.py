@@ -9,9 +9,9 @@ import dagster as dg
 
 from dealer_assets import tables
 from dealer_assets.defs.lanes import Lane, Result, lane_assets
-from dealer_assets.history import archive_open_interest
+from dealer_assets.intake.history import archive_open_interest
+from dealer_assets.intake.published import collect_account_volume, collect_open_interest
 from dealer_assets.lake.refresh import Refreshed
-from dealer_assets.published import collect_account_volume, collect_open_interest
 
 
 @lane_assets(tables.OPEN_INTEREST, sources=[tables.CHAIN_SNAPSHOTS], group="holdings")

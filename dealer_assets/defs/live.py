@@ -17,12 +17,13 @@ from typing import Any
 
 import dagster as dg
 
-from dealer_assets import live_sessions, tables
+from dealer_assets import tables
 from dealer_assets.defs.partitions import partitions_of, session_of_key
 from dealer_assets.defs.rates import TREASURY_KEY
 from dealer_assets.defs.resources import Platform
+from dealer_assets.derived import live_sessions
+from dealer_assets.derived.live_sessions import Judged
 from dealer_assets.domain import sessions
-from dealer_assets.live_sessions import Judged
 from dealer_assets.settings import settings
 from dealer_assets.underlyings import Underlying, underlying
 

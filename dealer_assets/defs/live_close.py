@@ -8,12 +8,13 @@ from datetime import date
 
 import dagster as dg
 
-from dealer_assets import live_sessions, tables
+from dealer_assets import tables
 from dealer_assets.defs.checks import evaluate
 from dealer_assets.defs.jobs import LIVE_COMPACTION
 from dealer_assets.defs.lanes import Lane, Result, lane_assets
 from dealer_assets.defs.partitions import partitions_of, session_of_key
 from dealer_assets.defs.resources import Platform
+from dealer_assets.derived import live_sessions
 from dealer_assets.domain.flow.reconcile import summary
 from dealer_assets.errors import LakeError
 from dealer_assets.lake.compaction import compact_session

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dagster as dg
 
-from dealer_assets import scoring, settling, tables
+from dealer_assets import tables
 from dealer_assets.defs.lanes import Lane, Result, lane_assets
+from dealer_assets.derived import scoring, settling
 from dealer_assets.lake.refresh import Refreshed
 
 

@@ -15,8 +15,8 @@ from dealer_assets.curves import CURRENCY
 from dealer_assets.defs.checks import check_specs, schema_result
 from dealer_assets.defs.partitions import partitions_of, session_of_key
 from dealer_assets.defs.resources import Platform
+from dealer_assets.intake.published import collect_curves, collect_fixings
 from dealer_assets.lake.reader import list_parts, read_part, sessions_held
-from dealer_assets.published import collect_curves, collect_fixings
 
 TREASURY_KEY = dg.AssetKey([CURRENCY, tables.TREASURY_CURVE.name])
 FIXINGS_KEY = dg.AssetKey([CURRENCY, tables.REFERENCE_RATES.name])

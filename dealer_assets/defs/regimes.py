@@ -7,14 +7,15 @@ Belongs here: asset shells and what their pages show. Does not belong here: form
 import dagster as dg
 import pyarrow as pa
 
-from dealer_assets import tables, trailing
+from dealer_assets import tables
 from dealer_assets.defs.lanes import Lane, Result, lane_assets
+from dealer_assets.derived import trailing
 from dealer_assets.domain.exposure.metrics import metrics_of
 from dealer_assets.domain.exposure.persistence import persistence_texts
 from dealer_assets.domain.exposure.regimes import PAST_COLUMNS, regimes_of
+from dealer_assets.intake.traded import collect_bars
 from dealer_assets.lake.refresh import PREVIOUS, Refreshed
 from dealer_assets.reports.regime_pictures import metrics_picture, regime_picture
-from dealer_assets.traded import collect_bars
 from dealer_assets.underlyings import Underlying
 
 

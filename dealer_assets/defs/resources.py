@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from dealer_assets import sources
-from dealer_assets.history import HistorySource
+from dealer_assets.intake.history import HistorySource
 from dealer_assets.lake.storage import Lake
 from dealer_assets.providers.base import Provider
 from dealer_assets.settings import Settings, settings

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dagster as dg
 
-from dealer_assets import level_history, tables
+from dealer_assets import tables
 from dealer_assets.defs.lanes import Lane, Result, lane_assets
+from dealer_assets.derived import level_history
 from dealer_assets.lake.refresh import Refreshed
 from dealer_assets.reports.pin_pictures import score_picture, score_words
 

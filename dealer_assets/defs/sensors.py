@@ -13,7 +13,7 @@ from dealer_assets.defs.delivered import events_of
 from dealer_assets.defs.jobs import SESSION_TABLES
 from dealer_assets.defs.partitions import partitions_of
 from dealer_assets.defs.resources import Platform
-from dealer_assets.inbox import Delivery, identity, put_away, take, waiting
+from dealer_assets.intake.inbox import Delivery, identity, put_away, take, waiting
 from dealer_assets.settings import settings
 from dealer_assets.tables import CHAIN_SNAPSHOTS
 from dealer_assets.underlyings import underlying

@@ -13,9 +13,9 @@ import pyarrow as pa
 from dealer_assets import tables
 from dealer_assets.defs.lanes import Lane, Result, lane_assets
 from dealer_assets.errors import NoDataError, NotEntitledError, NotOfferedError, ProviderError
-from dealer_assets.history import fetch
+from dealer_assets.intake.history import fetch
+from dealer_assets.intake.records import held
 from dealer_assets.lake.refresh import Refreshed
-from dealer_assets.records import held
 from dealer_assets.reports.tape_pictures import volume_picture
 
 DISPENSABLE: dict[str, tuple[type[ProviderError], ...]] = {

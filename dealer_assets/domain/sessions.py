@@ -76,6 +76,13 @@ def previous_session(calendar: Calendar, day: date) -> date:
     return session_on_or_before(calendar, day - _ONE_DAY)
 
 
+def sessions_before(calendar: Calendar, day: date, *, most: int) -> Iterator[date]:
+    """Yield the sessions before a day, the newest first."""
+    for _ in range(most):
+        day = previous_session(calendar, day)
+        yield day
+
+
 def next_session(calendar: Calendar, day: date) -> date:
     """Return the earliest session after a day."""
     day += _ONE_DAY

@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from dealer_assets.outcome import Outcome
+from dealer_assets.intake.outcome import Outcome
 from dealer_assets.reports.wording import price, share, span, usd, usd_span
 
 _STATUS_STYLE = {

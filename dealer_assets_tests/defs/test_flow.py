@@ -8,10 +8,10 @@ import pytest
 
 from dealer_assets import tables
 from dealer_assets.defs.flow import signed_flow
+from dealer_assets.intake.records import store_request
 from dealer_assets.lake.reader import read_partition
 from dealer_assets.lake.storage import Lake
 from dealer_assets.providers.base import Records
-from dealer_assets.records import store_request
 from dealer_assets.settings import settings
 from dealer_assets_tests.defs.test_live import platform
 from dealer_assets_tests.labelled_tapes import made_up

@@ -16,10 +16,10 @@ from dealer_assets import tables
 from dealer_assets.defs.live import live_checks, live_checks_sensor, live_parts_sensor
 from dealer_assets.defs.live_close import live_compaction, live_reconciliation
 from dealer_assets.defs.resources import Platform
+from dealer_assets.intake.records import store_request
 from dealer_assets.lake.reader import list_parts, read_partition
 from dealer_assets.lake.storage import Lake
 from dealer_assets.providers.base import Records
-from dealer_assets.records import store_request
 from dealer_assets.settings import settings
 from dealer_assets.underlyings import underlying
 from dealer_assets_tests.live_rows import CALL, DAY, clock, row, stream

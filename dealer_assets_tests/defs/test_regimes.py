@@ -10,10 +10,10 @@ import dagster as dg
 import pytest
 
 from dealer_assets import tables
-from dealer_assets.combining import US_INDEX
 from dealer_assets.defs.combined import combined_asset
 from dealer_assets.defs.regimes import dealer_regimes, exposure_metrics, underlying_bars
 from dealer_assets.defs.resources import Platform
+from dealer_assets.derived.combining import US_INDEX
 from dealer_assets.lake.layout import part_name
 from dealer_assets.lake.reader import list_parts, read_part, read_partition, sessions_held
 from dealer_assets.lake.storage import Lake

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from dealer_assets import tables
+from dealer_assets.derived.evidence import described, session_flow
 from dealer_assets.domain.flow.calibration import Calibration
 from dealer_assets.domain.flow.classify import classify
 from dealer_assets.domain.flow.evidence import (
@@ -21,7 +22,6 @@ from dealer_assets.domain.flow.evidence import (
 )
 from dealer_assets.domain.invariants import INVARIANTS
 from dealer_assets.domain.sessions import session_close
-from dealer_assets.evidence import described, session_flow
 from dealer_assets.lake.conformity import conform
 from dealer_assets.tables.live import SIGN_BASES
 from dealer_assets.underlyings import underlying

@@ -22,7 +22,6 @@ import pytest
 from pydantic import SecretStr
 
 from dealer_assets import tables
-from dealer_assets.collection import collect
 from dealer_assets.errors import (
     GarbledAnswerError,
     NoDataError,
@@ -31,11 +30,12 @@ from dealer_assets.errors import (
     ProviderUnavailableError,
     RateLimitedError,
 )
-from dealer_assets.history import archive_open_interest
-from dealer_assets.ingest import store_snapshot
+from dealer_assets.intake.collection import collect
+from dealer_assets.intake.history import archive_open_interest
+from dealer_assets.intake.ingest import store_snapshot
+from dealer_assets.intake.outcome import Outcome
 from dealer_assets.lake.reader import read_partition
 from dealer_assets.lake.storage import Lake, open_lake
-from dealer_assets.outcome import Outcome
 from dealer_assets.pricing_file import price_snapshot
 from dealer_assets.providers.base import ChainSnapshot, Provider, Records
 from dealer_assets.providers.cboe_live import CboeProvider

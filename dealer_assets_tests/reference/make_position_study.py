@@ -22,7 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.feather as feather
 
-from dealer_assets import evidence, tables
+from dealer_assets import tables
+from dealer_assets.derived import evidence
 from dealer_assets.domain import sessions
 from dealer_assets.domain.columns import Bools, Floats, equals, floats, integers
 from dealer_assets.domain.conventions import SECONDS_PER_YEAR

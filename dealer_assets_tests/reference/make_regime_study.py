@@ -23,7 +23,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from dealer_assets import tables, trailing
+from dealer_assets import tables
+from dealer_assets.derived import trailing
 from dealer_assets.domain.columns import floats
 from dealer_assets.domain.exposure.fitted import fitted_of
 from dealer_assets.domain.exposure.metrics import metrics_of
@@ -33,8 +34,8 @@ from dealer_assets.domain.exposure.snapshot import exposures_of, levels_of
 from dealer_assets.domain.pricing.chain import price_chain
 from dealer_assets.domain.pricing.slices import forwards_of
 from dealer_assets.domain.surface.rows import quality_of, surface_of
-from dealer_assets.imports import import_files
-from dealer_assets.ingest import store_snapshot
+from dealer_assets.intake.imports import import_files
+from dealer_assets.intake.ingest import store_snapshot
 from dealer_assets.lake.reader import sessions_held
 from dealer_assets.lake.refresh import PREVIOUS, refresh_snapshots
 from dealer_assets.lake.storage import Lake, open_lake

@@ -21,12 +21,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dealer_assets.ingest import store_snapshot
+from dealer_assets.intake.ingest import store_snapshot
+from dealer_assets.intake.records import store_request
 from dealer_assets.lake.reader import read_partition
 from dealer_assets.lake.storage import Lake, open_lake
 from dealer_assets.providers.base import ChainSnapshot, Keep, Records
 from dealer_assets.providers.simulator.provider import SimulatorProvider
-from dealer_assets.records import store_request
 from dealer_assets.tables.live import FEED_GAPS, LIVE_TABLES, LIVE_TRADES
 from dealer_assets.underlyings import Underlying, underlying
 from dealer_assets_tests.exchange import deribit_rules

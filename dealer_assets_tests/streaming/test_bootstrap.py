@@ -12,13 +12,13 @@ import pytest
 
 from dealer_assets import tables
 from dealer_assets.errors import NoDataError
-from dealer_assets.ingest import store_snapshot
+from dealer_assets.intake.ingest import store_snapshot
+from dealer_assets.intake.records import store_request
 from dealer_assets.lake.layout import SESSION_PART
 from dealer_assets.lake.reader import read_partition
 from dealer_assets.lake.storage import Lake, open_lake
 from dealer_assets.lake.writer import write_part
 from dealer_assets.providers.base import Provider, Records
-from dealer_assets.records import store_request
 from dealer_assets.settings import settings
 from dealer_assets.sources import lake_of
 from dealer_assets.underlyings import Underlying, underlying

@@ -22,10 +22,10 @@ from dealer_assets.domain import sessions
 from dealer_assets.domain.columns import floats, integers
 from dealer_assets.domain.flow.settled import MODEL
 from dealer_assets.errors import DealerError, NoDataError
+from dealer_assets.intake.records import held
 from dealer_assets.lake.reader import list_parts, read_part, read_partition
 from dealer_assets.lake.storage import Lake
 from dealer_assets.providers.base import Provider
-from dealer_assets.records import held
 from dealer_assets.tables.live import LIVE_RECONCILED
 from dealer_assets.underlyings import Underlying
 from streaming.core.events import QUOTE, SPOT, Events, concatenated, no_events

@@ -18,6 +18,9 @@ from dealer_assets.domain.columns import floats
 ADV_SESSIONS = 20
 """Sessions in the median."""
 
+ADV_LOOK_BACK = 30
+"""Sessions of the calendar that are looked through: some may not be held."""
+
 ADV_STALE_SESSIONS = 5
 """A median whose newest session is further back than this is of another market."""
 

@@ -25,11 +25,11 @@ from dealer_assets.domain.flow.watch import (
     judge_spot,
 )
 from dealer_assets.domain.invariants import Verdict
+from dealer_assets.intake.records import held
 from dealer_assets.lake.layout import SESSION_PART, first_sequence_of
 from dealer_assets.lake.reader import list_parts, part_rows, read_part, read_partition
 from dealer_assets.lake.storage import Lake
 from dealer_assets.lake.writer import write_part
-from dealer_assets.records import held
 from dealer_assets.underlyings import Underlying
 
 FRESH, HEALTHY, GAPS, NUMBERS = "fresh", "healthy", "no_feed_gaps", "no_missing_rows"

@@ -23,11 +23,11 @@ from dealer_assets.domain.open_interest import open_interest_of
 from dealer_assets.domain.positions.gathered import Morning
 from dealer_assets.domain.positions.legs import with_legs
 from dealer_assets.domain.positions.settled import settled_positions
+from dealer_assets.intake.records import held
 from dealer_assets.lake.layout import SESSION_PART
 from dealer_assets.lake.reader import list_parts, read_part, read_partition
 from dealer_assets.lake.storage import Lake
 from dealer_assets.lake.writer import write_part
-from dealer_assets.records import held
 from dealer_assets.sources import SIMULATOR
 from dealer_assets.underlyings import Underlying
 

@@ -15,13 +15,13 @@ import pyarrow.compute as pc
 
 from dealer_assets import tables
 from dealer_assets.domain import sessions
+from dealer_assets.domain.exposure.adv import ADV_LOOK_BACK
 from dealer_assets.errors import NoDataError, NotEntitledError, NotOfferedError
+from dealer_assets.intake.records import store_request
 from dealer_assets.lake.reader import read_partition
 from dealer_assets.lake.storage import Lake
 from dealer_assets.providers.base import Finding, Provider, Records
-from dealer_assets.records import store_request
 from dealer_assets.sources import SIMULATOR
-from dealer_assets.trailing import ADV_LOOK_BACK, sessions_before
 from dealer_assets.underlyings import Underlying
 
 
@@ -79,7 +79,9 @@ def collect_bars(
     Collected
         Nothing that is missing raises: scaling says so by itself (`Adv.status`).
     """
-    days = sorted([session_date, *sessions_before(asset, session_date, most=ADV_LOOK_BACK)])
+    days = sorted(
+        [session_date, *sessions.sessions_before(asset.calendar, session_date, most=ADV_LOOK_BACK)]
+    )
     over = [day for day in days if sessions.session_close(asset.calendar, day) <= now]
     able = [p for p in providers if "underlying_bars" in p.capabilities]
     simulated = bool(able) and able[0].name == SIMULATOR

@@ -18,11 +18,11 @@ from dealer_assets import tables
 from dealer_assets.curves import CURRENCY, StoredCurves, store_curves
 from dealer_assets.domain import sessions
 from dealer_assets.errors import NoDataError, ProviderError, ProviderUnavailableError
+from dealer_assets.intake.outcome import Outcome
+from dealer_assets.intake.records import store_file, store_request
 from dealer_assets.lake.reader import sessions_held
 from dealer_assets.lake.storage import Lake
-from dealer_assets.outcome import Outcome
 from dealer_assets.providers.base import Finding, Records
-from dealer_assets.records import store_file, store_request
 from dealer_assets.underlyings import Underlying
 
 if TYPE_CHECKING:

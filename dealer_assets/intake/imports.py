@@ -13,10 +13,10 @@ from pathlib import Path
 from dealer_assets import tables
 from dealer_assets.curves import is_curve_file, read_curve_file, store_curves
 from dealer_assets.errors import BadInputError
-from dealer_assets.ingest import store_snapshot
+from dealer_assets.intake.ingest import store_snapshot
+from dealer_assets.intake.outcome import Outcome
+from dealer_assets.intake.records import store_file
 from dealer_assets.lake.storage import Lake
-from dealer_assets.outcome import Outcome
-from dealer_assets.records import store_file
 
 
 def import_files(

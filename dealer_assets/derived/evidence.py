@@ -21,7 +21,7 @@ from dealer_assets.domain import sessions
 from dealer_assets.domain.flow import evidence
 from dealer_assets.domain.flow.calibration import Calibration
 from dealer_assets.domain.flow.classify import BatchOptions, classify
-from dealer_assets.records import once, preferred_provider
+from dealer_assets.intake.records import once, preferred_provider
 from dealer_assets.sources import SIMULATOR
 from dealer_assets.underlyings import Underlying
 

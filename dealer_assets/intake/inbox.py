@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from dealer_assets.imports import import_files
+from dealer_assets.intake.imports import import_files
+from dealer_assets.intake.outcome import Outcome
 from dealer_assets.lake.storage import Lake
-from dealer_assets.outcome import Outcome
 
 IMPORTED, REJECTED = "imported", "rejected"
 _REASON_SUFFIX = ".reason.txt"

@@ -20,12 +20,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dealer_assets import tables
+from dealer_assets.intake.outcome import Outcome, Status
 from dealer_assets.lake.layout import part_name
 from dealer_assets.lake.locks import exclusive
 from dealer_assets.lake.reader import Part, list_parts, read_part
 from dealer_assets.lake.storage import Lake
 from dealer_assets.lake.writer import delete_part, write_part
-from dealer_assets.outcome import Outcome, Status
 from dealer_assets.providers.base import ChainSnapshot
 from dealer_assets.sources import SIMULATOR
 

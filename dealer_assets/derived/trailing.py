@@ -7,7 +7,7 @@ is made of it (`domain/exposure`), fetching bars (`traded`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import Any
@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from dealer_assets import tables
 from dealer_assets.domain import sessions
 from dealer_assets.domain.exposure.adv import (
+    ADV_LOOK_BACK,
     ADV_SESSIONS,
     ADV_STALE_SESSIONS,
     NO_ADV,
@@ -32,18 +33,10 @@ from dealer_assets.sources import SIMULATOR
 from dealer_assets.tables import Table
 from dealer_assets.underlyings import Underlying
 
-ADV_LOOK_BACK, CLOSINGS_LOOK_BACK = 30, 90
+CLOSINGS_LOOK_BACK = 90
 """Sessions of the calendar that are looked through: some may not be held."""
 
 _READERS = 8
-
-
-def sessions_before(asset: Underlying, session_date: date, *, most: int) -> Iterator[date]:
-    """Return the sessions before one, the newest first."""
-    day = session_date
-    for _ in range(most):
-        day = sessions.previous_session(asset.calendar, day)
-        yield day
 
 
 def adv_known(lake: Lake, asset: Underlying, session_date: date, *, simulated: bool) -> Adv:
@@ -65,7 +58,7 @@ def adv_known(lake: Lake, asset: Underlying, session_date: date, *, simulated: b
     Adv
         Of one instrument of one provider: of those that are not stale the one with most sessions.
     """
-    days = list(sessions_before(asset, session_date, most=ADV_LOOK_BACK))
+    days = list(sessions.sessions_before(asset.calendar, session_date, most=ADV_LOOK_BACK))
     rows = scan(
         lake,
         tables.UNDERLYING_BARS,
@@ -140,7 +133,7 @@ def closings(
     -----
     Sessions are looked through several at once: in an object store each costs two round trips.
     """
-    days = list(sessions_before(asset, session_date, most=CLOSINGS_LOOK_BACK))
+    days = list(sessions.sessions_before(asset.calendar, session_date, most=CLOSINGS_LOOK_BACK))
     found: list[pa.Table] = []
 
     def closing(day: date) -> pa.Table:

@@ -15,12 +15,12 @@ from dealer_assets.domain import sessions
 from dealer_assets.domain.open_interest import repeats_open_interest
 from dealer_assets.domain.standstill import FROZEN_AFTER, stands_still
 from dealer_assets.errors import NoDataError
-from dealer_assets.history import forget_reconstructed, is_reconstructed, reconstruct_session
-from dealer_assets.ingest import part_at, store_snapshot
+from dealer_assets.intake.history import forget_reconstructed, is_reconstructed, reconstruct_session
+from dealer_assets.intake.ingest import part_at, store_snapshot
+from dealer_assets.intake.outcome import Outcome
 from dealer_assets.lake.layout import event_at_of
 from dealer_assets.lake.reader import list_parts, read_part
 from dealer_assets.lake.storage import Lake
-from dealer_assets.outcome import Outcome
 from dealer_assets.providers.base import ChainSnapshot, Finding, Provider
 from dealer_assets.underlyings import Underlying, underlying
 

@@ -14,16 +14,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dealer_assets import tables
+from dealer_assets.derived.settling import counts_of, session_flow
 from dealer_assets.domain import sessions
 from dealer_assets.domain.positions.gathered import Morning
 from dealer_assets.domain.positions.score import HISTORY
 from dealer_assets.domain.positions.scored import Evening, Labels, scored_session
+from dealer_assets.intake.records import held
 from dealer_assets.lake.layout import SESSION_PART
 from dealer_assets.lake.reader import read_partition
 from dealer_assets.lake.storage import Lake
 from dealer_assets.lake.writer import write_part
-from dealer_assets.records import held
-from dealer_assets.settling import counts_of, session_flow
 from dealer_assets.sources import SIMULATOR
 from dealer_assets.underlyings import Underlying
 

@@ -19,12 +19,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dealer_assets import tables
+from dealer_assets.intake.outcome import Outcome, Status
 from dealer_assets.lake.layout import SESSION_PART, batch_part, part_name
 from dealer_assets.lake.locks import exclusive
 from dealer_assets.lake.reader import list_parts, read_part, read_partition
 from dealer_assets.lake.storage import Lake
 from dealer_assets.lake.writer import write_part
-from dealer_assets.outcome import Outcome, Status
 from dealer_assets.providers.base import ADJUSTED_ROOT, Records
 from dealer_assets.sources import SIMULATOR
 

@@ -25,15 +25,15 @@ from dealer_assets.domain.coverage import coverage_of
 from dealer_assets.domain.open_interest import open_interest_of
 from dealer_assets.domain.selection import nearest_the_money
 from dealer_assets.errors import NoDataError, NotEntitledError, NotOfferedError, ProviderError
-from dealer_assets.ingest import store_snapshot
+from dealer_assets.intake.ingest import store_snapshot
+from dealer_assets.intake.outcome import Outcome
+from dealer_assets.intake.records import held, preferred_provider, store_request
 from dealer_assets.lake.cache import HistoryCache
 from dealer_assets.lake.layout import event_at_of
 from dealer_assets.lake.reader import Part, list_parts, read_part, read_partition
 from dealer_assets.lake.storage import Lake
 from dealer_assets.lake.writer import delete_part
-from dealer_assets.outcome import Outcome
 from dealer_assets.providers.base import Capability, ChainSnapshot, Finding, Keep, Provider, Records
-from dealer_assets.records import held, preferred_provider, store_request
 from dealer_assets.sources import SIMULATOR
 from dealer_assets.tables import Table
 from dealer_assets.underlyings import Underlying

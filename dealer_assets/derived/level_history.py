@@ -20,11 +20,11 @@ from dealer_assets.domain.scorecard.paths import (
     path_of_values,
 )
 from dealer_assets.domain.scorecard.scores import SCORE_WINDOW, last_of_each_model, level_scores
+from dealer_assets.intake.records import held
 from dealer_assets.lake.layout import SESSION_PART, snapshot_part
 from dealer_assets.lake.reader import list_parts, read_part, read_partition, scan
 from dealer_assets.lake.storage import Lake
 from dealer_assets.lake.writer import delete_part, write_part
-from dealer_assets.records import held
 from dealer_assets.underlyings import Underlying
 
 _DAYS_PER_SESSION = 2
