@@ -12,7 +12,7 @@ import sys
 import time
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -31,7 +31,7 @@ from dealer_assets.errors import BadInputError, DealerError
 if TYPE_CHECKING:
     from dealer_assets.intake.outcome import Outcome
     from dealer_assets.pricing_file import PricedFile
-    from dealer_assets.runner import Run
+    from dealer_assets.runner import Kind, Run
 
 app = typer.Typer(
     name="dealer",
@@ -161,6 +161,13 @@ def import_(
         raise typer.Exit(QUARANTINED)
 
 
+_LEFT_OUT = {
+    "tape": ("option_bars",),  # trades tell all of it
+    "morning": ("account_volume", "live_reconciliation", "level_scores", "signed_flow"),
+}
+"""Tables of a kind that a backfill and the demo do not make."""
+
+
 @app.command()
 def backfill(
     underlying: Annotated[str, typer.Option(help="Registry symbol, e.g. SPX.")],
@@ -187,6 +194,7 @@ def backfill(
         lanes = ",".join((*settings().lanes, lane.symbol))
         err.print(f"[yellow]to see {lane.symbol} in the UI, set DEALER_UNDERLYINGS={lanes}[/]")
     runs = _run_days([lane.symbol], days, rebuild=rebuild)
+    runs += _run_days([lane.symbol], days, rebuild=rebuild, kind="morning")
     failed = sum(not run.is_success for run in runs)
     out.print(f"{len(days)} partitions of {lane.symbol}, {failed} stopped or failed")
     if marts:
@@ -200,15 +208,19 @@ def _run_days(
     days: list[date],
     *,
     rebuild: bool = False,
-    kind: Literal["session", "tape"] = "session",
+    kind: Kind = "session",
 ) -> list[Run]:
-    """Run partitions with a progress bar; say which were blocked or failed, and why."""
+    """Run partitions with a progress bar; say which were blocked or failed, and why.
+
+    Of the morning after only the score of positions: it needs the next session's counts, which a
+    run in order comes to later. The rest is asked of publishers, or was run with the session.
+    """
     from dealer_assets.runner import run_partitions
 
     runs = []
+    unused = _LEFT_OUT.get(kind, ())
     with progress_bar() as progress:
         task = progress.add_task("+".join(symbols), total=len(days))
-        unused = ("option_bars",) if kind == "tape" else ()  # trades tell all of it
         for run in run_partitions(symbols, days, rebuild=rebuild, kind=kind, leave_out=unused):
             progress.update(task, advance=1, description=f"{run.name} {kind} {run.partition}")
             runs.append(run)
@@ -331,6 +343,7 @@ def demo(
         # flow first: a session's positions rest on the flow of those before it
         runs += _run_days(list(step.symbols), list(step.with_flow), kind="tape")
         runs += _run_days(list(step.symbols), list(step.sessions))
+        runs += _run_days(list(step.symbols), list(step.with_flow), kind="morning")
     runs.append(_build_marts())
     out.print(show.report(plan, runs, seconds=time.perf_counter() - started))
     if not all(run.is_success for run in runs):

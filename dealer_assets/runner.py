@@ -37,6 +37,9 @@ _PROBLEM_CHARACTERS = 700
 _FRESHNESS_CHECK = "freshness_check"
 
 
+Kind = Literal["session", "tape", "morning"]
+
+
 @dataclass(frozen=True)
 class Run:
     """One finished run.
@@ -181,7 +184,7 @@ def run_partitions(
     partitions: Sequence[date],
     *,
     rebuild: bool = False,
-    kind: Literal["session", "tape"] = "session",
+    kind: Kind = "session",
     leave_out: Sequence[str] = (),
 ) -> Iterator[Run]:
     """Materialize the session's tables of some lanes, or their tape, one run per partition.
@@ -194,8 +197,9 @@ def run_partitions(
         Sessions, in the order to run.
     rebuild : bool
         Compute every part anew.
-    kind : {"session", "tape"}
-        Chains and all that is derived from them, or what chains are put together from.
+    kind : {"session", "tape", "morning"}
+        Chains and all that is derived from them, what chains are put together from, or what can be
+        told the morning after only.
     leave_out : sequence of str
         Tables of that kind which are not to be made.
 

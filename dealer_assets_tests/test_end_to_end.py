@@ -88,8 +88,7 @@ def test_every_snapshot_has_each_configured_model_whose_positions_are_held(
 ) -> None:
     lake = lake_of(settings())
     both = ["naive", "reconciled"]
-    # a day around the clock begins with the count before midnight, and none is held
-    models = {("SPX", SESSION): both, ("SPY", SESSION): both, ("BTC", SATURDAY): ["naive"]}
+    models = {("SPX", SESSION): both, ("SPY", SESSION): both, ("BTC", SATURDAY): both}
     for table in (
         tables.DEALER_EXPOSURE,
         tables.GAMMA_PROFILE,
@@ -124,9 +123,9 @@ def test_marts_hold_what_the_lake_holds(platform: Path) -> None:
             "select underlying, model, sum(net_gamma_exposure_usd_per_pct) "
             "from fct_exposure_by_strike group by 1, 2 order by 1, 2"
         ).fetchall()
-    assert len(mart) == len(levels) == 15  # 3 snapshots: 2 lanes x 2 models, and BTC's one
+    assert len(mart) == len(levels) == 18  # 3 snapshots x 3 lanes x 2 models
     last = {row[:2]: row[2] for row in mart if row[3]}
-    assert len(by_strike) == 5
+    assert len(by_strike) == 6
     for symbol, model, total in by_strike:
         assert total == pytest.approx(last[symbol, model], rel=1e-9)
 
