@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dealer_assets.domain.columns import equals, floats
+from dealer_assets.reports.palette import GREY, RUST, TEAL
 from dealer_assets.reports.pictures import drawing, png_bytes, sentence
 
-_CALLS, _PUTS, _MUTED = "#1b7f79", "#b3412c", "#7b8794"
+_CALLS, _PUTS, _MUTED = TEAL, RUST, GREY
 _STRIKES = 40
 """Strikes that are drawn: those with most volume."""
 

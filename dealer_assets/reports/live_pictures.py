@@ -11,12 +11,13 @@ import numpy as np
 import pyarrow as pa
 
 from dealer_assets.domain.columns import Floats, floats
+from dealer_assets.reports.palette import GREY, RUST, TEAL
 from dealer_assets.reports.pictures import drawing, png_bytes, sentence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_LIVE, _MISSING, _MUTED = "#1b7f79", "#b3412c", "#7b8794"
+_LIVE, _MISSING, _MUTED = TEAL, RUST, GREY
 
 
 def reconciliation_picture(rows: pa.Table, *, dpi: int = 80) -> bytes:

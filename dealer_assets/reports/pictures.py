@@ -14,12 +14,13 @@ import numpy as np
 import pyarrow as pa
 
 from dealer_assets.domain.columns import floats, of_word
+from dealer_assets.reports.palette import GREY, INK, RUST, TEAL, VIOLET
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LONG, _SHORT, _INK, _MUTED, _FLIP = "#1b7f79", "#b3412c", "#1f2933", "#7b8794", "#6b4fa0"
+_LONG, _SHORT, _INK, _MUTED, _FLIP = TEAL, RUST, INK, GREY, VIOLET
 _OTHERS = ("#c77d0a", "#2f6db0", "#a3477f", "#5b7f2b", "#7a5c3e", "#3f9aa8")
 """Colours of the models beside the headline's."""
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dealer_assets.domain.columns import Floats, floats
+from dealer_assets.reports.palette import GREY, INK, RUST, TEAL, VIOLET
 from dealer_assets.reports.pictures import empty_figure, png_bytes, sentence, unit_of
 from dealer_assets.tables.pins import LEVEL_KINDS
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_PULL, _PUSH, _INK, _MUTED, _BOOK = "#1b7f79", "#b3412c", "#1f2933", "#7b8794", "#6b4fa0"
+_PULL, _PUSH, _INK, _MUTED, _BOOK = TEAL, RUST, INK, GREY, VIOLET
 _WIDTHS_SHOWN = 4.0
 """Strikes are drawn within this many kernel widths of spot."""
 

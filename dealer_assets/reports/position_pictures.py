@@ -12,12 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dealer_assets.domain.columns import Bools, Floats, equals, floats
+from dealer_assets.reports.palette import GREY, RUST, TEAL
 from dealer_assets.reports.pictures import drawing, png_bytes, sentence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_CALL, _PUT, _MUTED = "#1b7f79", "#b3412c", "#7b8794"
+_CALL, _PUT, _MUTED = TEAL, RUST, GREY
 _STRIKES = 60
 
 

@@ -10,19 +10,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dealer_assets.domain.columns import floats
+from dealer_assets.reports.palette import AMBER, BLUE, GREY, INK, PLUM, RUST, TEAL, VIOLET
 from dealer_assets.reports.pictures import drawing, png_bytes, sentence, unit_of
 from dealer_assets.tables.regimes import DTE_BUCKETS, REGIMES
 
-_INK, _MUTED, _LONG, _SHORT, _TOTAL = "#1f2933", "#7b8794", "#1b7f79", "#b3412c", "#6b4fa0"
+_INK, _MUTED, _LONG, _SHORT, _TOTAL = INK, GREY, TEAL, RUST, VIOLET
 _COLOURS = dict(
     zip(
         REGIMES,
-        ("#b3412c", "#d98c2b", "#2f6db5", "#8c2f6d", "#9a9a3c", "#1b7f79", "#c3c9d1"),
+        (RUST, AMBER, BLUE, PLUM, "#9a9a3c", TEAL, "#c3c9d1"),
         strict=True,
     )
 )
 _UNDETERMINED = "undetermined"
-_MEMBERS = {"SPX": "#1b7f79", "SPY": "#2f6db5", "XSP": "#d98c2b", "ES": "#8c2f6d"}
+_MEMBERS = {"SPX": TEAL, "SPY": BLUE, "XSP": AMBER, "ES": PLUM}
 _STRIKES_SHOWN = 0.06
 
 
@@ -58,7 +59,7 @@ def metrics_picture(metrics: pa.Table, *, headline: str, dpi: int = 80) -> bytes
     unit, word = unit_of(values)
     place = np.arange(len(names))
     for i, bucket in enumerate(DTE_BUCKETS[1:]):
-        shade = ("#12403d", "#1b7f79", "#6fb5af", "#c4dfdc")[i]
+        shade = ("#12403d", TEAL, "#6fb5af", "#c4dfdc")[i]
         axes.bar(place + 0.2 * (i - 1.5), values[i] / unit, 0.2, color=shade, label=bucket)
     axes.axhline(0.0, color=_MUTED, linewidth=0.8)
     axes.set_xticks(place, names, fontsize=8)

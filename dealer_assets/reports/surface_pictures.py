@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from dealer_assets.domain.columns import floats
 from dealer_assets.domain.surface.quotes import Quotes
 from dealer_assets.domain.surface.rows import surface_from
+from dealer_assets.reports.palette import GREY, RUST, TEAL
 from dealer_assets.reports.pictures import drawing, empty_figure, png_bytes, sentence
 
 Floats = NDArray[np.float64]
-_MUTED, _FIT, _QUOTE = "#7b8794", "#b3412c", "#1b7f79"
+_MUTED, _FIT, _QUOTE = GREY, RUST, TEAL
 _COLUMNS = 3
 _SMALL = 7
 

@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 
 from dealer_assets.domain.cancels import cancels_of
 from dealer_assets.domain.columns import floats
+from dealer_assets.reports.palette import GREY, RUST, TEAL
 from dealer_assets.reports.pictures import drawing, png_bytes, sentence
 
-_CALLS, _PUTS, _MUTED = "#1b7f79", "#b3412c", "#7b8794"
+_CALLS, _PUTS, _MUTED = TEAL, RUST, GREY
 _BIN_MINUTES = 5
 
 

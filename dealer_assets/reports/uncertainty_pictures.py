@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from dealer_assets.domain.columns import floats, of_word
+from dealer_assets.reports.palette import GREY, INK, RUST, TEAL, VIOLET
 from dealer_assets.reports.pictures import drawing, png_bytes, sentence, unit_of
 
-_INK, _MUTED, _BAND, _OPEN = "#1f2933", "#7b8794", "#6b4fa0", "#b3412c"
-_BUY, _SELL = "#1b7f79", "#b3412c"
+_INK, _MUTED, _BAND, _OPEN = INK, GREY, VIOLET, RUST
+_BUY, _SELL = TEAL, RUST
 
 
 def band_picture(variants: pa.Table, levels: pa.Table, *, headline: str, dpi: int = 80) -> bytes:

@@ -49,7 +49,8 @@ def test_metrics_of_all_are_the_net_of_the_levels():
 
 def test_rows_conform_to_the_dictionary():
     rows = pa.concat_tables(made.session([5000.0, 5010.0]))
-    conform(tables.EXPOSURE_METRICS, rows, underlying="SPX", session_date=made.DAY)
+    stored = conform(tables.EXPOSURE_METRICS, rows, underlying="SPX", session_date=made.DAY)
+    assert stored.num_rows == rows.num_rows > 0
 
 
 def test_metrics_over_volume_are_shares_of_a_usual_session():

@@ -29,7 +29,6 @@ from streaming.feeds.doubles import Fetched
 from streaming.feeds.packed import PackedDecoder
 from streaming.keeping.heartbeat import (
     Counts,
-    GapNote,
     Lags,
     Rejects,
     Rows,
@@ -168,10 +167,6 @@ class Desk:
         """Say that time passed; nothing happens within a second that has begun."""
         if now_us // _SECOND_US > self._second:
             self.feed([control.tick(now_us)])
-
-    def note_gap(self, note: GapNote, now_us: int) -> None:
-        """Write down a gap, or what became of one."""
-        self.feed([control.gap_frame(note, now_us)])
 
     def close(self) -> None:
         """Use frames that are held, and write what a minute has counted so far."""
