@@ -182,6 +182,7 @@ def backfill(
 ) -> None:
     """Materialize every partition for which chains exist, one Dagster run each.
 
+    Positions are scored when the last session is done: a score needs the next morning's counts.
     Killed half-way, it continues where it was: what is current is not computed again.
     """
     from dealer_assets.runner import sessions_to_run
