@@ -67,7 +67,7 @@ def desk(exchange: tuple[World, str]) -> Iterator[Desk]:
         base_url=url,
         history_url=f"{url}/history",
         per_second=500.0,
-        history_per_second=500.0,
+        history_per_second=4.0,  # the host grants five, in real time
         patience=Patience(attempts=1),
     )
     made = Listing((LANE,), {LANE.symbol: date(2026, 9, 14)})
