@@ -12,11 +12,12 @@ import sys
 import time
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from rich.markup import escape
 
-from dealer_assets import cli_streaming, cli_vendors
+from dealer_assets import cli_alerts, cli_store, cli_streaming, cli_vendors
 from dealer_assets.console import (
     QUARANTINED,
     REFUSED,
@@ -288,27 +289,6 @@ def snapshot(
 
 
 @app.command()
-def status() -> None:
-    """Say what the lake and the warehouse hold, and how old the newest data is."""
-    from dealer_assets.reports.terminal import held_view
-    from dealer_assets.runner import holdings
-    from dealer_assets.settings import settings
-    from dealer_assets.sources import lake_of
-
-    rows = holdings(lake_of(settings()))
-    if not rows:
-        out.print("the lake is empty: try `dealer demo`, or `dealer import FILE ...`")
-        return
-    out.print(held_view(rows))
-    warehouse = settings().warehouse
-    if warehouse.exists():
-        built = datetime.fromtimestamp(warehouse.stat().st_mtime, UTC)
-        out.print(f"warehouse: published {built:%Y-%m-%d %H:%M} UTC")
-    else:
-        out.print("warehouse: not built yet; `dealer backfill` or the marts job builds it")
-
-
-@app.command()
 def tables(
     name: Annotated[str | None, typer.Argument(help="One table; all when left out.")] = None,
     markdown: Annotated[
@@ -353,6 +333,8 @@ def demo(
 
 cli_streaming.register(app)
 cli_vendors.register(app)
+cli_store.register(app)
+cli_alerts.register(app)
 
 
 def main() -> None:
@@ -360,8 +342,23 @@ def main() -> None:
     try:
         app()
     except DealerError as error:
-        err.print(f"[red]error[/red]: {error}", highlight=False, soft_wrap=True)
-        sys.exit(REFUSED)
+        _refuse(str(error))
+    except ValueError as error:
+        if getattr(error, "title", "") != "Settings":  # pydantic's, of a variable that is wrong
+            raise
+        _refuse(_of_settings(error))
+
+
+def _refuse(words: str) -> NoReturn:
+    err.print(f"[red]error[/red]: {escape(words)}", highlight=False, soft_wrap=True)
+    sys.exit(REFUSED)
+
+
+def _of_settings(error: Any) -> str:
+    """Say which variables are wrong; what was found is not shown, it may be a secret."""
+    told = error.errors(include_input=False, include_url=False)
+    names = [f"DEALER_{'_'.join(map(str, one['loc'])).upper()}" for one in told]
+    return "; ".join(f"{name}: {one['msg']}" for name, one in zip(names, told, strict=True))
 
 
 if __name__ == "__main__":

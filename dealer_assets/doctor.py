@@ -74,7 +74,7 @@ def examine(settings: Settings, *, now: datetime, full: bool = False) -> list[Ch
     Returns
     -------
     list of Check
-        Keys, sources, clock, disk, lake, cache, warehouse.
+        Keys, sources, clock, disk, lake, cache, warehouse, alerts.
     """
     looks = list(_looks(settings, now))
     return [
@@ -85,6 +85,7 @@ def examine(settings: Settings, *, now: datetime, full: bool = False) -> list[Ch
         *_guarded("lake", lambda: _lake(sources.lake_of(settings), full=full)),
         *_guarded("cache", lambda: _cache(settings, full=full)),
         _warehouse(settings),
+        _alerts(settings, now),
     ]
 
 
@@ -272,3 +273,10 @@ def _warehouse(settings: Settings) -> Check:
     except duckdb.Error as error:
         return Check("warehouse", "fail", f"{path.name} cannot be read ({error}): build the marts")
     return Check("warehouse", "ok", f"{path.name} is readable")
+
+
+def _alerts(settings: Settings, now: datetime) -> Check:
+    from dealer_assets.alerts.trial import standing
+
+    found = standing(settings, now)
+    return Check("alerts", found.verdict, found.detail)

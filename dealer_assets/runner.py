@@ -25,7 +25,6 @@ from dealer_assets.settings import PROJECT, settings
 if TYPE_CHECKING:
     import dagster as dg
 
-    from dealer_assets.lake.storage import Lake
     from dealer_assets.underlyings import Underlying
 
 
@@ -134,29 +133,6 @@ def sessions_to_run(
     return days
 
 
-def holdings(lake: Lake) -> list[dict[str, Any]]:
-    """Return what the lake holds: one entry per underlying and table, for `dealer status`."""
-    from dealer_assets.lake.reader import latest_part, sessions_held, underlyings_held
-    from dealer_assets.tables import TABLES
-
-    rows = []
-    for table in TABLES:
-        for symbol in underlyings_held(lake, table):
-            days = sessions_held(lake, table, symbol)
-            newest = latest_part(lake, table, symbol)
-            rows.append(
-                {
-                    "underlying": symbol,
-                    "table": table.name,
-                    "first": days[0],
-                    "last": days[-1],
-                    "newest": _clock(newest.name) if newest else "none",
-                    "sessions": len(days),
-                }
-            )
-    return sorted(rows, key=lambda row: row["underlying"])
-
-
 def _instance() -> dg.DagsterInstance:
     """Open the Dagster instance; two first commands at once must not both create its tables."""
     import dagster as dg
@@ -171,12 +147,6 @@ def prepare_instance() -> None:
     if not (dagster_home() / "history").exists():
         with _instance():
             pass
-
-
-def _clock(part_name: str) -> str:
-    """Show a part by its instant; a session table has one part a day and shows none."""
-    digits = part_name[:6]
-    return f"{digits[:2]}:{digits[2:4]} UTC" if digits.isdigit() else "whole session"
 
 
 def run_partitions(

@@ -35,6 +35,16 @@ class Settings(BaseSettings):
     lake_uri: str | None = Field(
         default=None, description="Lake root: a folder or s3://bucket/prefix; empty: data_dir/lake."
     )
+    cold_uri: str | None = Field(
+        default=None,
+        description="Cold storage of old sessions: a folder or s3://bucket/prefix; empty: none.",
+    )
+    retention_hot_sessions: int = Field(
+        default=3, ge=1, description="Newest sessions whose parts stay single files."
+    )
+    retention_warm_sessions: int = Field(
+        default=60, ge=0, description="Sessions before those that stay out of cold storage."
+    )
     s3_endpoint: str | None = Field(
         default=None, description="S3-compatible endpoint URL; empty for AWS."
     )
@@ -192,12 +202,49 @@ class Settings(BaseSettings):
         default=None,
         description="Dagster's web server, for reports of live parts; empty: a sensor finds them.",
     )
+    alert_rules: str = Field(
+        default="",
+        description="Changes to rules: `wall_shifted off; score_at_least at_least=90`.",
+    )
+    alert_max_age_hours: float = Field(
+        default=6.0,
+        gt=0.0,
+        description="Alerts of something longer ago are stored, never sent [h].",
+    )
+    alert_mode: Literal["log", "send"] = Field(
+        default="log",
+        description="What becomes of alerts: log (data_dir/alerts.log only) or send (alert_urls).",
+    )
+    alert_urls: SecretStr | None = Field(
+        default=None,
+        description="Where alerts go: [name=]apprise URLs, by spaces or commas; secrets.",
+    )
+    alert_quiet: str = Field(
+        default="",
+        description="Hours that hold alerts below severe, e.g. 22:00-07:00 America/New_York.",
+    )
+    alert_digest_over: int = Field(
+        default=10, ge=1, description="More waiting alerts than this go out as one message."
+    )
+    alert_send_seconds: float = Field(
+        default=20.0, gt=0.0, le=30.0, description="Time a service has to answer one message [s]."
+    )
+    alert_retry_days: float = Field(
+        default=3.0, gt=0.0, description="Age at which an undelivered alert is given up [d]."
+    )
     underlyings: str = Field(
         default="SPX,SPY,BTC",
         description="Lanes of the asset graph, comma-separated registry symbols.",
     )
     model: str = Field(
         default="naive", description="Dealer position model of the headline: bands, conventions."
+    )
+    monitor: str = Field(
+        default="put 0.80-0.95 20-45d",
+        description=(
+            "Contracts whose anomalies are looked for: comma-separated slices [SYMBOL:]right "
+            "low-high first-lastd; right put, call or any, strike / spot, calendar days to expiry."
+        ),
     )
     models: str = Field(
         default="naive,reconciled",
@@ -239,6 +286,13 @@ class Settings(BaseSettings):
         return self.lake_uri if "://" in self.lake_uri else str(PROJECT / self.lake_uri)
 
     @property
+    def cold_root(self) -> str | None:
+        """Root of cold storage, with a relative folder made absolute; None when there is none."""
+        if self.cold_uri is None or "://" in self.cold_uri:
+            return self.cold_uri
+        return str(PROJECT / self.cold_uri)
+
+    @property
     def past_snapshots(self) -> int:
         """Snapshots of a past session: as simulated, or as put together from its tape."""
         is_simulated = self.provider == "simulator"
@@ -268,8 +322,13 @@ class Settings(BaseSettings):
 
     @property
     def alert_log(self) -> Path:
-        """File that the run-failure sensor appends to."""
+        """File that alerts are written to where they are not sent."""
         return self.data / "alerts.log"
+
+    @property
+    def alert_store(self) -> Path:
+        """SQLite file of alerts and their history."""
+        return self.data / "alerts" / "alerts.sqlite"
 
 
 @cache

@@ -26,7 +26,10 @@ SIMULATOR = "simulator"
 def lake_of(settings: Settings) -> Lake:
     """Open the configured lake."""
     return open_lake(
-        settings.lake_root, s3_endpoint=settings.s3_endpoint, s3_region=settings.s3_region
+        settings.lake_root,
+        s3_endpoint=settings.s3_endpoint,
+        s3_region=settings.s3_region,
+        cold_uri=settings.cold_root,
     )
 
 

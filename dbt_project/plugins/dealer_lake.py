@@ -31,8 +31,9 @@ class Plugin(BasePlugin):
             Path(creds.path).parent.mkdir(parents=True, exist_ok=True)
 
     def configure_connection(self, conn: Any) -> None:
-        """Load httpfs by path and give DuckDB the keys, for an S3 lake only."""
-        if not os.environ.get("DEALER_LAKE_URI", "").startswith("s3://"):
+        """Load httpfs by path and give DuckDB the keys, for an S3 lake or cold storage only."""
+        places = (os.environ.get(name, "") for name in ("DEALER_LAKE_URI", "DEALER_COLD_URI"))
+        if not any(place.startswith("s3://") for place in places):
             return
         conn.load_extension(str(httpfs_extension()))
         options = ", ".join(f"{name} {_quoted(value)}" for name, value in s3_options().items())

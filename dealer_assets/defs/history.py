@@ -31,7 +31,7 @@ def daily_history(lane: Lane) -> Result:
             rows["chain_snapshots"], rows["volume_deltas"], priced=rows["contract_greeks"]
         )
     )
-    return lane.result(done)
+    return lane.result(done, history.summary(lane.newest()))
 
 
 @dg.definitions

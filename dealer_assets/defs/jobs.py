@@ -30,6 +30,7 @@ INTRADAY_TABLES = (
     tables.EXPOSURE_LEVELS,
     tables.EXPOSURE_METRICS,
     tables.DEALER_REGIMES,
+    tables.ALERTS,
 )
 TAPE_TABLES = (
     tables.LISTED_CONTRACTS,
@@ -48,6 +49,7 @@ MORNING_TABLES = (
     tables.LEVEL_SCORES,
     tables.SIGNED_FLOW,
     tables.POSITION_SCORES,
+    tables.ANOMALY_EVALUATION,
 )
 """Published the morning after, and what can be compared with it only then."""
 
@@ -63,11 +65,16 @@ SESSION_TABLES = (
     tables.LEVEL_BAND,
     tables.SCENARIO_GRID,
     tables.VOLUME_DELTAS,
+    tables.DATA_ANOMALIES,
     tables.DAILY_HISTORY,
+    tables.CONTRACT_FEATURES,
+    tables.FEATURE_BASELINES,
+    tables.ANOMALY_SCORES,
     tables.PIN_LEVELS,
     tables.STRIKE_CHANGES,
     tables.LEVEL_SCORES,
     tables.SIGNED_FLOW,
+    tables.UNDERLYING_SCORES,
 )
 """What a minute does not need is left to the hour and the end of day.
 

@@ -1,4 +1,4 @@
-"""Sensors: files in the inbox, and runs that failed.
+"""Sensors: files in the inbox, runs that failed and those that succeeded after one.
 
 Belongs here: what is watched, and the requests that follow. Does not belong here: what happens to a
 file (`inbox`), or schedules.
@@ -9,10 +9,15 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from dealer_assets.alerts.redaction import redacted
+from dealer_assets.defs.alerts import store_of
 from dealer_assets.defs.delivered import events_of
 from dealer_assets.defs.jobs import SESSION_TABLES
 from dealer_assets.defs.partitions import partitions_of
 from dealer_assets.defs.resources import Platform
+from dealer_assets.domain.alerting import quality
+from dealer_assets.domain.alerting.table import Rule, rules_of
+from dealer_assets.errors import BadInputError
 from dealer_assets.intake.inbox import Delivery, identity, put_away, take, waiting
 from dealer_assets.settings import settings
 from dealer_assets.tables import CHAIN_SNAPSHOTS
@@ -91,27 +96,79 @@ def inbox_sensor(
     minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,
     monitor_all_code_locations=True,
-    description="Every failed run becomes one line in the alert log and in the daemon's log.",
+    description="Every failed run becomes an alert and one line in the daemon's log.",
 )
-def run_failure_sensor(context: dg.RunFailureSensorContext) -> None:
-    """Append one JSON line per failed run to the alert log."""
+def run_failure_sensor(context: dg.RunFailureSensorContext, platform: Platform) -> None:
+    """Raise one alert per failed run, dated by the run's end: seen twice, it is one."""
+    run, rule = context.dagster_run, _failed_run_rule(platform)
+    message = redacted(str(context.failure_event.message))
+    context.log.error(f"run {run.run_id} of {run.job_name} failed: {message}")
+    if not rule.is_on:
+        return
+    found = quality.failed_run(
+        rule,
+        job=what_ran(run),
+        partition=run.tags.get("dagster/partition"),
+        run_id=run.run_id,
+        message=message,
+        steps=[str(event.step_key) for event in context.get_step_failure_events()],
+        at=_end_of(context, platform),
+    )
+    with store_of(platform) as store:
+        store.raise_alerts(found.alerts, platform.now())
+
+
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.SUCCESS,
+    name="run_success",
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    monitor_all_code_locations=True,
+    description="A run that succeeds resolves the alert of the same job and partition.",
+)
+def run_success_sensor(context: dg.RunStatusSensorContext, platform: Platform) -> None:
+    """Resolve what a run of the same job and partition had raised before."""
+    if not platform.settings.alert_store.exists():
+        return
     run = context.dagster_run
-    line = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "run_id": run.run_id,
-        "job": run.job_name,
-        "partition": run.tags.get("dagster/partition"),
-        "message": context.failure_event.message,
-        "steps": [event.step_key for event in context.get_step_failure_events()],
-    }
-    path = settings().alert_log
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as log:
-        log.write(json.dumps(line) + "\n")
-    context.log.error(f"run {run.run_id} of {run.job_name} failed: {line['message']}")
+    found = quality.run_succeeded(
+        _failed_run_rule(platform),
+        job=what_ran(run),
+        partition=run.tags.get("dagster/partition"),
+        at=_end_of(context, platform),
+    )
+    with store_of(platform) as store:
+        store.raise_alerts((), platform.now(), endings=found.endings)
+
+
+def what_ran(run: dg.DagsterRun) -> str:
+    """Return a run's job; of a run of chosen assets the first of them and how many there are.
+
+    Such runs have no job of their own: the success of other assets must not end their alert.
+    """
+    if not run.asset_selection or not run.job_name.startswith("__"):
+        return run.job_name
+    names = sorted(key.to_user_string() for key in run.asset_selection)
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more assets"
+
+
+def _failed_run_rule(platform: Platform) -> Rule:
+    """Return the rule; as declared where the setting is wrong, which runs then fail of."""
+    try:
+        return rules_of(platform.settings.alert_rules)["failed_run"]
+    except BadInputError:
+        return rules_of("")["failed_run"]
+
+
+def _end_of(context: dg.RunStatusSensorContext, platform: Platform) -> datetime:
+    """Return when a run had ended; where nobody wrote it down, now."""
+    record = context.instance.get_run_record_by_id(context.dagster_run.run_id)
+    if record is None or record.end_time is None:
+        return platform.now()
+    return datetime.fromtimestamp(record.end_time, UTC)
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
     """Sensors of this module."""
-    return dg.Definitions(sensors=[inbox_sensor, run_failure_sensor])
+    return dg.Definitions(sensors=[inbox_sensor, run_failure_sensor, run_success_sensor])

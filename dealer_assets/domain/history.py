@@ -11,6 +11,8 @@ what was counted since. A smaller step back is a correction: nothing trades unti
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,11 +20,28 @@ from numpy.typing import NDArray
 
 from dealer_assets import tables
 from dealer_assets.domain.columns import floats
+from dealer_assets.domain.sessions import gaps_between, session_close
+from dealer_assets.underlyings import Calendar, underlying
 
 Floats = NDArray[np.float64]
 
 _RESTART_SHARE = 0.5
 """A reading under this share of the counter's high is a new count, not a correction."""
+
+INTERRUPTION = timedelta(minutes=90)
+"""A shorter stretch without a snapshot is no interruption: hourly runs come once an hour."""
+
+INTERRUPTED_TIMES = 2.0
+"""Nor is one of at most this many times the median stretch: one hourly run failed, or a past
+session has few snapshots, spread evenly."""
+
+END_OF_DAY: dict[Calendar, timedelta] = {
+    "XNYS": timedelta(minutes=15),
+    "24/7": timedelta(minutes=65),  # the last hourly run of a UTC day is at 23:02
+}
+"""A last snapshot longer than this before the close, or before expiry, is no end of day."""
+
+_OF_SESSION = ("session_snapshots", "longest_gap_minutes", "is_interrupted")
 
 _CONTRACT = ("root", "expiry_date", "strike", "right")
 
@@ -126,9 +145,49 @@ def daily_history(chains: pa.Table, deltas: pa.Table, *, priced: pa.Table) -> pa
         "snapshots": pa.array(counts, pa.int32()),
         "volume_contracts": pc.fill_null(traded, 0.0),
         "implied_vol": _lookup(rows, _last_vols(priced)),
+        **_endings(rows, chains),
     }
     columns = [computed[c] if c in computed else rows[c] for c in schema.names]
     return pa.table(columns, schema=schema)
+
+
+def summary(rows: pa.Table) -> dict[str, int | float | bool]:
+    """Say how whole a session's history is: what its page shows.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        `tables.DAILY_HISTORY` rows of one session.
+    """
+    if rows.num_rows == 0:
+        return {"session_snapshots": 0}
+    first = {name: rows[name][0].as_py() for name in _OF_SESSION}
+    return {**first, "contracts_before_close": int(pc.sum(rows["is_before_close"]).as_py())}
+
+
+def _endings(rows: pa.Table, chains: pa.Table) -> dict[str, pa.Array]:
+    """Tell how last snapshots lie to the session's end, and whether it was interrupted."""
+    calendar = underlying(rows["underlying"][0].as_py()).calendar
+    day = rows["session_date"][0].as_py()
+    instants = pc.unique(chains["event_at"]).to_pylist()
+    close = session_close(calendar, day).timestamp() * 1e6
+    ends = np.minimum(rows["expires_at"].cast(pa.int64()).to_numpy(), close)
+    seconds = (ends - rows["event_at"].cast(pa.int64()).to_numpy()) / 1e6
+    gaps = gaps_between(calendar, day, instants)
+    longest = max(gaps, default=timedelta(0))
+    usual = float(np.median([gap.total_seconds() for gap in gaps])) if gaps else 0.0
+    is_interrupted = longest > INTERRUPTION and longest.total_seconds() > INTERRUPTED_TIMES * usual
+    of_session = {
+        "session_snapshots": pa.scalar(len(instants), pa.int32()),
+        "last_poll_at": pa.scalar(max(instants), rows.schema.field("event_at").type),
+        "longest_gap_minutes": pa.scalar(longest.total_seconds() / 60.0),
+        "is_interrupted": pa.scalar(is_interrupted),
+    }
+    return {
+        "minutes_before_close": pa.array(seconds / 60.0),
+        "is_before_close": pa.array(seconds > END_OF_DAY[calendar].total_seconds()),
+        **{name: pa.repeat(value, rows.num_rows) for name, value in of_session.items()},
+    }
 
 
 def _starts(chains: pa.Table) -> NDArray[np.bool_]:

@@ -16,6 +16,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dealer_assets import tables
+from dealer_assets.domain.alerting.verdicts import historical_ones_were_not_sent, steps_are_whole
+from dealer_assets.domain.anomaly.data.scene import WORDS as DATA_WORDS
+from dealer_assets.domain.anomaly.data.verdicts import absent, check_name, is_blocking
+from dealer_assets.domain.anomaly.evaluation_verdicts import (
+    false_discovery_within_target,
+    shares_add_up,
+)
+from dealer_assets.domain.anomaly.feature_verdicts import (
+    enough_is_scored,
+    features_follow_volume,
+    nothing_from_later,
+)
+from dealer_assets.domain.anomaly.score_verdicts import marks_follow_control
+from dealer_assets.domain.anomaly.underlying.verdicts import (
+    anomalies_follow_control,
+    history_is_held,
+    statuses_fit,
+)
 from dealer_assets.domain.columns import expired, floats
 from dealer_assets.domain.coverage import coverage_of
 from dealer_assets.domain.exposure.levels import (
@@ -282,6 +300,19 @@ def _volumes_not_negative(rows: pa.Table, _: Underlying) -> Verdict:
     return Verdict(least >= 0.0, f"expected no negative volume, found {least:g}", {"least": least})
 
 
+def _not_interrupted(rows: pa.Table, _: Underlying) -> Verdict:
+    whole = not pc.any(rows["is_interrupted"]).as_py()
+    longest = float(pc.max(rows["longest_gap_minutes"]).as_py() or 0.0)
+    snapshots = int(pc.max(rows["session_snapshots"]).as_py() or 0)
+    return Verdict(
+        whole,
+        "expected snapshots all through the open session, found a stretch of "
+        f"{longest:.0f} minutes without one among {snapshots}: a halt of the market, or runs that "
+        "failed here",
+        {"longest_gap_minutes": longest, "session_snapshots": snapshots},
+    )
+
+
 def _every_print_live(rows: pa.Table, _: Underlying) -> Verdict:
     missing = int(pc.sum(rows["missing_prints"]).as_py() or 0)
     volume = float(pc.sum(rows["missing_volume_contracts"]).as_py() or 0.0)
@@ -304,6 +335,10 @@ def _change_within_volume(rows: pa.Table, _: Underlying) -> Verdict:
         "that changed by more: trades are missing, or positions were moved or exercised",
         {"beyond": beyond, "known": len(within)},
     )
+
+
+def _absent(kind: str) -> Judge:
+    return lambda rows, _: Verdict(*absent(rows, kind))
 
 
 INVARIANTS: dict[str, tuple[Invariant, ...]] = {
@@ -435,6 +470,12 @@ INVARIANTS: dict[str, tuple[Invariant, ...]] = {
             blocking=True,
             judge=_volumes_not_negative,
         ),
+        Invariant(
+            "session_not_interrupted",
+            "Snapshots came all through the open session, without a long stretch.",
+            blocking=False,
+            judge=_not_interrupted,
+        ),
     ),
     tables.PIN_LEVELS.name: (
         Invariant(
@@ -458,6 +499,40 @@ INVARIANTS: dict[str, tuple[Invariant, ...]] = {
             "Touched is what the session's prices span; what was not touched did not hold.",
             blocking=True,
             judge=lambda rows, _: Verdict(*outcomes_fit_prices(rows)),
+        ),
+    ),
+    tables.CONTRACT_FEATURES.name: (
+        Invariant(
+            "features_follow_volume",
+            "Volume, premium and vega traded of every row fit each other.",
+            blocking=True,
+            judge=lambda rows, _: Verdict(*features_follow_volume(rows)),
+        ),
+        Invariant(
+            "nothing_from_later",
+            "The poll before lies before: an interval never reaches ahead.",
+            blocking=True,
+            judge=lambda rows, _: Verdict(*nothing_from_later(rows)),
+        ),
+        Invariant(
+            "enough_is_scored",
+            "Of most monitored contracts something can be scored.",
+            blocking=False,
+            judge=lambda rows, _: Verdict(*enough_is_scored(rows)),
+        ),
+    ),
+    tables.ANOMALY_EVALUATION.name: (
+        Invariant(
+            "shares_add_up",
+            "Every value is its hits over its trials.",
+            blocking=True,
+            judge=lambda rows, _: Verdict(*shares_add_up(rows)),
+        ),
+        Invariant(
+            "false_discovery_within_target",
+            "On a simulated session, snapshots with a false discovery are as rare as promised.",
+            blocking=False,
+            judge=lambda rows, _: Verdict(*false_discovery_within_target(rows)),
         ),
     ),
     tables.SIGNED_FLOW.name: (
@@ -538,6 +613,52 @@ INVARIANTS: dict[str, tuple[Invariant, ...]] = {
             "The total is the sum of its members.",
             blocking=True,
             judge=lambda rows, _: Verdict(*members_add_up(rows)),
+        ),
+    ),
+    tables.UNDERLYING_SCORES.name: (
+        Invariant(
+            "anomalies_follow_control",
+            "Measures are marked by the false-discovery control over their poll, and no others.",
+            blocking=True,
+            judge=lambda rows, _: Verdict(*anomalies_follow_control(rows)),
+        ),
+        Invariant(
+            "statuses_fit",
+            "A row with a value and a history has a p-value, any other has none and says why.",
+            blocking=True,
+            judge=lambda rows, _: Verdict(*statuses_fit(rows)),
+        ),
+        Invariant(
+            "history_is_held",
+            "Measures are judged against twenty earlier sessions or more.",
+            blocking=False,
+            judge=lambda rows, _: Verdict(*history_is_held(rows)),
+        ),
+    ),
+    tables.DATA_ANOMALIES.name: tuple(
+        Invariant(check_name(kind), f"{words}.", blocking=is_blocking(kind), judge=_absent(kind))
+        for kind, words in DATA_WORDS.items()
+    ),
+    tables.ALERTS.name: (
+        Invariant(
+            "steps_are_whole",
+            "An alert's history begins with being raised, has no gap and goes forwards only.",
+            blocking=True,
+            judge=lambda rows, _: Verdict(*steps_are_whole(rows)),
+        ),
+        Invariant(
+            "historical_ones_were_not_sent",
+            "What was long ago when it was raised wakes nobody.",
+            blocking=False,
+            judge=lambda rows, _: Verdict(*historical_ones_were_not_sent(rows)),
+        ),
+    ),
+    tables.ANOMALY_SCORES.name: (
+        Invariant(
+            "marks_follow_control",
+            "Exactly those contracts are marked that the control of false discoveries lets pass.",
+            blocking=True,
+            judge=lambda rows, _: Verdict(*marks_follow_control(rows)),
         ),
     ),
     tables.LIVE_RECONCILIATION.name: (

@@ -7,9 +7,10 @@ always an argument. Sources: exchange_calendars (XNYS), the exchanges' settlemen
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, lru_cache
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from dealer_assets.domain import us_sessions
@@ -140,6 +141,35 @@ def quotes_end(calendar: Calendar, day: date) -> datetime:
     if calendar == "24/7":
         return session_close(calendar, day) - timedelta(microseconds=1)
     return session_close(calendar, day) + QUOTES_AFTER_CLOSE
+
+
+def gaps_between(calendar: Calendar, day: date, instants: Iterable[datetime]) -> list[timedelta]:
+    """Return the stretches of an open session between instants at which something was seen.
+
+    Parameters
+    ----------
+    calendar : Calendar
+        Calendar.
+    day : datetime.date
+        A session of it.
+    instants : iterable of datetime.datetime
+        When something was seen, UTC, any order. What was seen before the open does not count; the
+        first after the close ends a stretch that lasted until the close.
+
+    Returns
+    -------
+    list of datetime.timedelta
+        From the open to the first, and on to each next one, in order. What follows the last is not
+        among them: the session may go on.
+
+    Raises
+    ------
+    BadInputError
+        When the day is no session.
+    """
+    opened, closed = session_open(calendar, day), session_close(calendar, day)
+    seen = sorted({min(at, closed) for at in instants if at >= opened})
+    return [later - earlier for earlier, later in pairwise([opened, *seen])]
 
 
 def instants_of(calendar: Calendar, day: date, *, count: int) -> list[datetime]:

@@ -317,8 +317,23 @@ def _store_rejected(lake: Lake, records: Records) -> None:
     """Quarantine, one part for each partition and instant, as `rejected_rows` is cut."""
     table = tables.REJECTED_ROWS
     for symbol, day, rows in _partitions(records.rejected):
+        rows = _dated_within(rows, day)
         for instant in rows["event_at"].unique().to_pylist():
             same = rows.filter(pc.equal(rows["event_at"], pa.scalar(instant, tables.INSTANT)))
             sha256 = same["source_sha256"][0].as_py()
             name = part_name(table, event_at=instant, sha256=sha256)
             write_part(lake, table, same, underlying=symbol, session_date=day, name=name)
+
+
+def _dated_within(rows: pa.Table, day: date) -> pa.Table:
+    """Date rows by their session where their own instant lies in the one before.
+
+    Open interest is counted at the close before the session it is given for, but a part of the
+    quarantine is named after an instant of its session.
+    """
+    midnight = pa.scalar(datetime.combine(day, datetime.min.time(), tzinfo=UTC), tables.INSTANT)
+    event_at = rows["event_at"]
+    is_within = pc.equal(event_at.cast(pa.date32()), pa.scalar(day, pa.date32()))
+    place = rows.schema.get_field_index("event_at")
+    dated = pc.if_else(is_within, event_at, midnight)
+    return rows.set_column(place, rows.schema.field(place), dated)

@@ -11,6 +11,7 @@ double rows.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -24,6 +25,24 @@ part that holds its first rows once they are compacted."""
 
 SCHEMA_PART = "_schema.parquet"
 """Zero rows and the full schema, beside the partitions, so that a glob never comes up empty."""
+
+DAY_PART = "day.parquet"
+"""All parts of a closed session of a table cut by snapshot or source, one row group each, with
+their names and provenance in its footer (`lake/packing.py`)."""
+
+STAGED_SUFFIX = ".staged"
+"""Ends the name of a file that is not proved yet; no glob over `*.parquet` sees it."""
+
+_TIER_LOCKS = 256
+
+COLD_MARK = "_cold.json"
+"""Names the files of a partition that lie in cold storage, under the same path there."""
+
+COLD_IDENTITY = "_cold_storage.json"
+"""At the root of a lake and of its cold storage, the same: who belongs to whom."""
+
+LOCKS = ".locks"
+"""Folder at the lake's root of the locks that tiers need (`lake/locks.py`)."""
 
 TEMP_PREFIX = ".tmp-"
 """Files under way; no glob over `*.parquet` sees them, as they have no suffix."""
@@ -307,6 +326,22 @@ def folder_value(folder: str) -> str:
 def temp_name(pid: int, token: str) -> str:
     """Name a file under way; process and token keep two writers apart."""
     return f"{TEMP_PREFIX}{pid}-{token}"
+
+
+def staged_name(name: str, token: str) -> str:
+    """Name a copy that is not proved yet; the token keeps two movers apart."""
+    return f"{name}.{token}{STAGED_SUFFIX}"
+
+
+def is_staged_name(name: str) -> bool:
+    """Tell whether a file is a copy not proved yet, or left by a killed mover."""
+    return name.endswith(STAGED_SUFFIX)
+
+
+def tier_lock(folder: str) -> str:
+    """Return the path of the lock of a partition's tier; a few partitions share one."""
+    stripe = int(hashlib.sha256(folder.encode()).hexdigest()[:8], 16) % _TIER_LOCKS
+    return f"{LOCKS}/tier-{stripe:03d}"
 
 
 def is_temp_name(name: str) -> bool:

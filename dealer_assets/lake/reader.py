@@ -1,71 +1,63 @@
-"""Reading parts: by path first, by column second, and only what was known at an instant.
+"""Reading rows: by path first, by column second, and only what was known at an instant.
 
-Belongs here: listing and reading parts, their footers, SQL over the files. Does not belong here:
-writing (`lake/writer.py`), paths (`lake/layout.py`).
+Belongs here: rows of parts, partitions, spans of sessions. Does not belong here: which parts there
+are (`lake/parts.py`, whose names are offered here too), SQL (`lake/sql.py`), writing
+(`lake/writer.py`), paths (`lake/layout.py`).
 
 A part is read as the dictionary knows the table today. A part of another schema version, or one
-that somebody else wrote, is refused rather than guessed at. Of a table cut by stream, the
-compacted part holds rows 0 to n - 1: parts that begin below n lie in it and are passed over, so
-that no row is read twice while `lake/compaction.py` removes them.
+that somebody else wrote, is refused rather than guessed at. One that was packed, or brought back,
+since it was listed is found where it lies now.
 """
 
 from __future__ import annotations
 
-import glob
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from dealer_assets.errors import BadInputError, LakeError, SchemaError
+from dealer_assets.errors import BadInputError, SchemaError
 from dealer_assets.lake import layout
+from dealer_assets.lake.packing import Packed, parts_within
+from dealer_assets.lake.parts import (
+    LISTINGS,
+    Part,
+    PartGoneError,
+    by_file,
+    file_metadata,
+    fingerprint,
+    following,
+    list_parts,
+    opened,
+    own_metadata,
+    part_metadata,
+    part_rows,
+)
 from dealer_assets.lake.storage import Lake
-from dealer_assets.lake.writer import META_PREFIX, PROVENANCE_PREFIX, RESERVED
-from dealer_assets.tables import TABLES, Table
+from dealer_assets.lake.writer import META_PREFIX
+from dealer_assets.tables import Table
 
-if TYPE_CHECKING:
-    import duckdb
+__all__ = [
+    "Part",
+    "file_metadata",
+    "fingerprint",
+    "latest_part",
+    "list_parts",
+    "part_metadata",
+    "part_rows",
+    "read_part",
+    "read_partition",
+    "read_parts",
+    "scan",
+    "sessions_held",
+    "underlyings_held",
+]
 
-_READERS = 8
+READERS = 8
 """Parts read at once: hides the latency of S3; on a folder it uses the cores there are."""
-
-_LISTINGS = 3
-"""Times a set of parts is listed before giving up when one of them is deleted while being read."""
-
-
-class _PartGoneError(LakeError):
-    """A part that is not there, or no longer."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part that lies in the lake.
-
-    Parameters
-    ----------
-    path : str
-        Path within the lake.
-    name : str
-        File name.
-    """
-
-    path: str
-    name: str
-
-
-def list_parts(lake: Lake, table: Table, underlying: str, session_date: date) -> list[Part]:
-    """Return a partition's parts in time order; none when the partition does not exist."""
-    folder = layout.partition_dir(table, underlying, session_date)
-    names = [name for name in lake.files(folder) if layout.is_part_name(name)]
-    parts = [Part(f"{folder}/{name}", name) for name in sorted(names, key=layout.part_order)]
-    return _uncovered(lake, parts) if table.part == "stream" else parts
 
 
 def underlyings_held(lake: Lake, table: Table) -> list[str]:
@@ -76,12 +68,11 @@ def underlyings_held(lake: Lake, table: Table) -> list[str]:
 
 
 def sessions_held(lake: Lake, table: Table, underlying: str) -> list[date]:
-    """Return the sessions a table holds parts of for one underlying, ascending."""
-    days = set()
-    for path in lake.files_below(layout.underlying_dir(table, underlying)):
-        if layout.is_part_name(path.rpartition("/")[2]):
-            days.add(layout.parse_partition(path).session_date)
-    return sorted(days)
+    """Return the sessions a table holds parts of for one underlying, ascending. One listing."""
+    root = layout.underlying_dir(table, underlying)
+    paths = [path.rpartition("/") for path in lake.own_files_below(root)]
+    folders = {f for f, _, name in paths if layout.is_part_name(name) or name == layout.COLD_MARK}
+    return sorted(layout.parse_partition(folder).session_date for folder in folders)
 
 
 def latest_part(lake: Lake, table: Table, underlying: str) -> Part | None:
@@ -123,46 +114,8 @@ def read_part(
     BadInputError
         When the table has no such column.
     """
-    return _read(lake, table, part, _wanted(table, columns))
-
-
-def part_metadata(lake: Lake, part: Part) -> dict[str, str]:
-    """Return a part's provenance, and ``table``, ``version`` and ``code_version``.
-
-    Only the footer is read.
-
-    Raises
-    ------
-    LakeError
-        When the part is corrupt or no longer there.
-    SchemaError
-        When the lake's writer did not write it.
-    """
-    told = _footer(lake, part)
-    return {
-        key.removeprefix(PROVENANCE_PREFIX).removeprefix(META_PREFIX): value
-        for key, value in told.items()
-        if key != f"{META_PREFIX}content_sha256"
-    }
-
-
-def part_rows(lake: Lake, part: Part) -> int:
-    """Return how many rows a part has, from its footer; errors as `part_metadata`."""
-    with _opened(lake, part) as file:
-        return int(file.metadata.num_rows)
-
-
-def fingerprint(lake: Lake, part: Part) -> str:
-    """Return the SHA-256 of a part's rows, from its footer: the same rows, the same identity.
-
-    Raises
-    ------
-    LakeError
-        When the part is corrupt or no longer there.
-    SchemaError
-        When the lake's writer did not write it.
-    """
-    return _footer(lake, part)[f"{META_PREFIX}content_sha256"]
+    wanted = _wanted(table, columns)
+    return following(lake, part, lambda lying: read_file(lake, table, [lying], wanted)[0])
 
 
 def read_partition(
@@ -261,104 +214,6 @@ def scan(
     return _gather(lake, table, parts, columns=columns, as_of=as_of)
 
 
-def sql(lake: Lake, query: str, tables: Sequence[Table] | None = None) -> pa.Table:
-    """Answer a SQL query by an in-memory DuckDB with one view per lake table.
-
-    Parameters
-    ----------
-    lake : Lake
-        Where from.
-    query : str
-        One DuckDB statement. Instants come back in UTC.
-    tables : sequence of Table, optional
-        Tables to offer as views; those whose name occurs in the query when absent.
-
-    Returns
-    -------
-    pyarrow.Table
-
-    Raises
-    ------
-    BadInputError
-        When the statement is wrong.
-    SchemaError
-        When a part is of another schema version.
-    LakeError
-        When a part is corrupt, or goes away meanwhile.
-
-    Notes
-    -----
-    Every footer of the tables is looked at, so that no part of another schema version slips in
-    (0.2 ms a part). Filters prune by the files' statistics, not by path: where the partition is
-    known, `read_partition` is far quicker.
-    """
-    import duckdb  # 0.1 s to import, and few readers need it
-
-    if tables is None:
-        tables = [table for table in TABLES if re.search(rf"\b{table.name}\b", query)]
-    with duckdb.connect(":memory:") as connection:
-        try:
-            connection.execute("SET TimeZone = 'UTC'")
-            for table in tables:
-                _create_view(connection, lake, table)
-            return connection.execute(query).to_arrow_table()
-        except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
-            raise BadInputError(
-                f"DuckDB cannot run the query over {[t.name for t in tables]}: {error}"
-            ) from error
-        except duckdb.Error as error:
-            raise LakeError(
-                f"DuckDB cannot read the lake at {lake.uri}: {error}; delete and rebuild the part "
-                "it names"
-            ) from error
-
-
-def _create_view(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table) -> None:
-    parts = _parts_of(lake, table)
-    if not parts:
-        connection.register(table.name, table.schema.empty_table())
-        return
-    with ThreadPoolExecutor(min(_READERS, len(parts))) as pool:
-        list(pool.map(lambda part: _check(lake, table, part), parts))
-    paths = [lake.locate(part.path) for part in parts]
-    if lake.is_local:
-        # Literal paths may still hold glob characters; a view takes no parameters.
-        files = ", ".join("'" + glob.escape(path).replace("'", "''") + "'" for path in paths)
-        columns = ", ".join(f'"{column.name}"' for column in table.columns)
-        connection.execute(
-            f"CREATE VIEW {table.name} AS SELECT {columns} "
-            f"FROM read_parquet([{files}], hive_partitioning = false)"
-        )
-        return
-    import pyarrow.dataset as pads  # 0.4 s to import, and only S3 needs it
-
-    dataset = pads.dataset(paths, schema=table.schema, filesystem=lake.fs, format="parquet")
-    connection.register(table.name, dataset)
-
-
-def _parts_of(lake: Lake, table: Table) -> list[Part]:
-    paths = lake.files_below(layout.table_dir(table))
-    found = [Part(path, path.rpartition("/")[2]) for path in paths]
-    parts = [part for part in found if layout.is_part_name(part.name)]
-    if table.part != "stream":
-        return parts
-    folders: dict[str, list[Part]] = {}
-    for part in parts:
-        folders.setdefault(part.path.rpartition("/")[0], []).append(part)
-    return [part for members in folders.values() for part in _uncovered(lake, members)]
-
-
-def _uncovered(lake: Lake, parts: list[Part]) -> list[Part]:
-    """Leave out stream parts of one partition that its compacted part holds."""
-    compacted = next((part for part in parts if part.name == layout.SESSION_PART), None)
-    if compacted is None or len(parts) == 1:
-        return parts
-    held = part_rows(lake, compacted)
-    return [
-        part for part in parts if part is compacted or layout.first_sequence_of(part.name) >= held
-    ]
-
-
 def _session_folders(lake: Lake, table: Table, underlying: str) -> list[date]:
     """Sessions that have a folder, ascending; it may be empty. One listing, however many parts."""
     root = layout.underlying_dir(table, underlying)
@@ -399,17 +254,25 @@ def _read_all(
     lake: Lake, table: Table, find: Callable[[], list[Part]], columns: list[str]
 ) -> list[pa.Table]:
     """Read what `find` lists; list anew when a part was deleted in between."""
-    for remaining in reversed(range(_LISTINGS)):
+    for remaining in reversed(range(LISTINGS)):
         parts = find()
         if not parts:
             break
-        with ThreadPoolExecutor(min(_READERS, len(parts))) as pool:
+        files = list(by_file(parts).values())
+        with ThreadPoolExecutor(min(READERS, len(files))) as pool:
             try:
-                rows = list(pool.map(lambda part: _read(lake, table, part, columns), parts))
+                found = list(pool.map(lambda f: read_file(lake, table, f, columns), files))
                 if table.part == "stream":
-                    _refuse_covered(parts, rows)
-                return rows
-            except _PartGoneError:
+                    _refuse_covered(parts, [rows for (rows,) in found])
+                if len(files) == len(parts):
+                    return [rows for many in found for rows in many]
+                read = {
+                    (part.path, part.name): rows
+                    for file, many in zip(files, found, strict=True)
+                    for part, rows in zip(file, many, strict=True)
+                }
+                return [read[part.path, part.name] for part in parts]
+            except PartGoneError:
                 if not remaining:
                     raise
     return []
@@ -423,53 +286,59 @@ def _refuse_covered(parts: list[Part], rows: list[pa.Table]) -> None:
         if part.name == layout.SESSION_PART:
             held[folder] = read.num_rows
         elif layout.first_sequence_of(part.name) < held.get(folder, 0):
-            raise _PartGoneError(
+            raise PartGoneError(
                 f"part {part.path} was compacted while it was read: expected the partition to "
                 "stand still for a moment; read again"
             )
 
 
-@contextmanager
-def _opened(lake: Lake, part: Part) -> Iterator[pq.ParquetFile]:
-    source = lake.open(part.path)
-    if source is None:
-        raise _PartGoneError(
-            f"part {part.path} of the lake at {lake.uri} is not there: expected one that a "
-            "listing named; another process replaces the partition, list and read again"
-        )
-    try:
-        with (
-            source,
-            pq.ParquetFile(
-                source, page_checksum_verification=True, pre_buffer=not lake.is_local
-            ) as file,
-        ):
-            yield file
-    except (pa.ArrowException, OSError) as error:
-        raise LakeError(
-            f"part {part.path} of the lake at {lake.uri} cannot be read: expected a whole Parquet "
-            f"file, found: {error}; delete it and rebuild its partition"
-        ) from error
+def read_parts(lake: Lake, table: Table, parts: Sequence[Part]) -> list[pa.Table]:
+    """Read parts, each packed file opened once; as `read_part` of each, in the order given."""
+    read: dict[tuple[str, str], pa.Table] = {}
+    for file in by_file(parts).values():
+        try:
+            found = read_file(lake, table, file)
+        except PartGoneError:  # they changed tier since they were listed
+            found = [read_part(lake, table, part) for part in file]
+        read |= {(part.path, part.name): rows for part, rows in zip(file, found, strict=True)}
+    return [read[part.path, part.name] for part in parts]
 
 
-def _read(lake: Lake, table: Table, part: Part, columns: list[str]) -> pa.Table:
-    with _opened(lake, part) as file:
-        _require_schema(table, part, file)
-        rows = file.read(columns=columns, use_threads=False)
-    return rows.replace_schema_metadata(None).select(columns).cast(_subschema(table, columns))
+def read_file(
+    lake: Lake, table: Table, parts: Sequence[Part], columns: list[str] | None = None
+) -> list[pa.Table]:
+    """Read parts of one file: the one part it is, or some of those packed in it."""
+    wanted = columns or _wanted(table, None)
+    with opened(lake, parts[0]) as file:
+        for part in parts:
+            require_schema(table, part, file)
+        if parts[0].packed is None:
+            rows = [file.read(columns=wanted, use_threads=False)]
+        else:
+            inside = {p.name: p for p in parts_within(parts[0].file, file.metadata)}
+            rows = [_rows_within(file, inside, part, wanted) for part in parts]
+    schema = _subschema(table, wanted)
+    return [r.replace_schema_metadata(None).select(wanted).cast(schema) for r in rows]
 
 
-def _check(lake: Lake, table: Table, part: Part) -> None:
-    with _opened(lake, part) as file:
-        _require_schema(table, part, file)
+def _rows_within(
+    file: pq.ParquetFile, inside: Mapping[str, Packed], part: Part, columns: list[str]
+) -> pa.Table:
+    # another day's part may have come into its place since it was listed
+    packed = inside.get(part.name)
+    if packed is None or packed != part.packed:
+        raise PartGoneError(f"part {part.name} within {part.file} was replaced: read again")
+    if packed.group < 0:
+        return file.schema_arrow.empty_table().select(columns)
+    return file.read_row_group(packed.group, columns=columns, use_threads=False)
 
 
 def _subschema(table: Table, columns: list[str]) -> pa.Schema:
     return pa.schema([table.schema.field(name) for name in columns])
 
 
-def _require_schema(table: Table, part: Part, file: pq.ParquetFile) -> None:
-    told = _own_metadata(part, file.metadata)
+def require_schema(table: Table, part: Part, file: pq.ParquetFile) -> None:
+    told = part.packed.told if part.packed else own_metadata(part, file.metadata)
     found = (told[f"{META_PREFIX}table"], told[f"{META_PREFIX}version"])
     if found == (table.name, str(table.version)) and file.schema_arrow.equals(table.schema):
         return
@@ -479,23 +348,3 @@ def _require_schema(table: Table, part: Part, file: pq.ParquetFile) -> None:
         f"{file.schema_arrow.names}; delete the part and rebuild its partition from its sources, "
         "or run the release that wrote it"
     )
-
-
-def _footer(lake: Lake, part: Part) -> dict[str, str]:
-    with _opened(lake, part) as file:
-        return _own_metadata(part, file.metadata)
-
-
-def _own_metadata(part: Part, metadata: pq.FileMetaData) -> dict[str, str]:
-    """Our keys of a footer, with their prefix."""
-    told = {
-        key.decode(errors="replace"): value.decode(errors="replace")
-        for key, value in (metadata.metadata or {}).items()
-    }
-    missing = sorted(key for key in RESERVED if f"{META_PREFIX}{key}" not in told)
-    if missing:
-        raise SchemaError(
-            f"part {part.path}: expected a file written by dealer_assets.lake.writer, found one "
-            f"whose metadata lacks {missing}; delete it and rebuild its partition"
-        )
-    return {key: value for key, value in told.items() if key.startswith(META_PREFIX)}

@@ -23,6 +23,7 @@ from dealer_assets.lake.reader import (
     part_metadata,
     part_rows,
     read_part,
+    read_parts,
 )
 from dealer_assets.lake.storage import Lake
 from dealer_assets.lake.writer import code_version, delete_part, write_part
@@ -211,7 +212,7 @@ def refresh_session(
 def _concatenated(lake: Lake, table: Table, parts: Sequence[Part]) -> pa.Table:
     if not parts:
         return table.schema.empty_table()
-    return pa.concat_tables([read_part(lake, table, part) for part in parts])
+    return pa.concat_tables(read_parts(lake, table, parts))
 
 
 def _by_name(lake: Lake, table: Table, underlying: str, session_date: date) -> dict[str, Part]:
@@ -263,13 +264,15 @@ def refresh_part(
     session_date: date,
     name: str,
     derive: Derive,
+    options: Mapping[str, str] | None = None,
     rebuild: bool = False,
+    columns: Mapping[str, Sequence[str]] | None = None,
 ) -> int | None:
     """Derive one part from chosen parts, of any partitions; nothing is done while it is current.
 
     Parameters
     ----------
-    lake, target, underlying, session_date, rebuild
+    lake, target, underlying, session_date, options, rebuild
         As in `refresh_snapshots`.
     inputs : mapping of str to tuple of Table and Part
         What it is derived from; part of what makes it current.
@@ -277,17 +280,23 @@ def refresh_part(
         The part's name.
     derive : callable
         ``{name of the input: rows} -> rows of target``; they bring their own ``known_at``.
+    columns : mapping of str to sequence of str, optional
+        Columns wanted of an input, by its name; all of one that is not named.
 
     Returns
     -------
     int or None
         Rows written; None when the part was current.
     """
-    provenance = _provenance(lake, {key: part for key, (_, part) in inputs.items()}, {})
+    provenance = _provenance(lake, {key: part for key, (_, part) in inputs.items()}, options or {})
     existing = _by_name(lake, target, underlying, session_date).get(name)
     if not rebuild and _is_current(lake, existing, target, provenance):
         return None
-    rows = {key: read_part(lake, table, part) for key, (table, part) in inputs.items()}
+    wanted = columns or {}
+    rows = {
+        key: read_part(lake, table, part, columns=wanted.get(key))
+        for key, (table, part) in inputs.items()
+    }
     result = write_part(
         lake,
         target,

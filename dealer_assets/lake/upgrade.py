@@ -7,6 +7,7 @@ here: derived tables; they are computed again from what is upgraded.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +22,7 @@ from dealer_assets.lake.reader import (
     underlyings_held,
 )
 from dealer_assets.lake.storage import Lake
+from dealer_assets.lake.tiers import bring_back
 from dealer_assets.lake.writer import RESERVED, delete_part, write_part
 from dealer_assets.tables import TABLES, Table
 
@@ -56,9 +58,17 @@ def upgrade(lake: Lake) -> Iterator[tuple[str, str]]:
             continue
         for symbol in underlyings_held(lake, table):
             for day in sessions_held(lake, table, symbol):
+                if not _has_older(lake, table, symbol, day):
+                    continue
+                bring_back(lake, table, underlying=symbol, session_date=day)
                 for part in list_parts(lake, table, symbol, day):
                     if int(part_metadata(lake, part)["version"]) < table.version:
                         yield part.path, _renew(lake, table, part)
+
+
+def _has_older(lake: Lake, table: Table, symbol: str, day: date) -> bool:
+    parts = list_parts(lake, table, symbol, day)
+    return any(int(part_metadata(lake, part)["version"]) < table.version for part in parts)
 
 
 def _renew(lake: Lake, table: Table, part: Part) -> str:

@@ -11,7 +11,8 @@ finds its own file and writes nothing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -25,6 +26,8 @@ import pyarrow.parquet as pq
 from dealer_assets.errors import BadInputError, SchemaError
 from dealer_assets.lake import layout
 from dealer_assets.lake.conformity import conform, refuse
+from dealer_assets.lake.locks import sharing_tier
+from dealer_assets.lake.packing import PACKED_KINDS
 from dealer_assets.lake.storage import Lake
 from dealer_assets.tables import TABLES, Table
 
@@ -34,7 +37,9 @@ META_PREFIX = "dealer."
 PROVENANCE_PREFIX = "dealer.provenance."
 """Prefix of what the caller tells about a part's origin."""
 
-RESERVED = frozenset({"table", "version", "code_version", "content_sha256"})
+_OWN_KEYS = ("table", "version", "code_version", "content_sha256")
+
+RESERVED = frozenset(_OWN_KEYS)
 """Metadata keys of our own, which provenance may not use."""
 
 _ZSTD_LEVEL = 1
@@ -113,7 +118,14 @@ def write_part(
         name=name,
         provenance=provenance,
     )
-    return _store(lake, part)
+    folder = part.path.rpartition("/")[0]
+    while True:
+        with sharing_tier(lake, folder):
+            if not _has_moved(lake, table, folder):
+                return _store(lake, part)
+            if _lies_moved(lake, part):
+                return WrittenPart(part.path, part.rows, part.data.size, changed=False)
+        _bring_back(lake, table, underlying=underlying, session_date=session_date)
 
 
 def replace_partition(
@@ -156,9 +168,7 @@ def replace_partition(
     SchemaError, BadInputError, LakeUnavailableError
         As for `write_part`.
     """
-    folder = layout.partition_dir(table, underlying, session_date)
-    former = [name for name in lake.files(folder) if layout.is_part_name(name)]
-    encoded = [
+    parts_encoded = [
         _encode(
             table,
             rows,
@@ -169,10 +179,13 @@ def replace_partition(
         )
         for name, rows in parts.items()
     ]
-    written = [_store(lake, part) for part in encoded]
-    for name in former:
-        if name not in parts:
-            lake.remove(f"{folder}/{name}")
+    folder = layout.partition_dir(table, underlying, session_date)
+    with _written_here(lake, table, underlying=underlying, session_date=session_date):
+        former = [name for name in lake.files(folder) if layout.is_part_name(name)]
+        written = [_store(lake, part) for part in parts_encoded]
+        for name in former:
+            if name not in parts:
+                lake.remove(f"{folder}/{name}")
     return written
 
 
@@ -190,7 +203,50 @@ def delete_part(
     """
     if not layout.is_part_name(name) or "/" in name:
         raise BadInputError(f"{name!r} is no part: expected a name from layout.part_name")
-    return lake.remove(layout.part_path(table, underlying, session_date=session_date, name=name))
+    path = layout.part_path(table, underlying, session_date=session_date, name=name)
+    with _written_here(lake, table, underlying=underlying, session_date=session_date):
+        return lake.remove(path)
+
+
+def _lies_moved(lake: Lake, part: _EncodedPart) -> bool:
+    """Tell whether a packed or cold part says of itself all that this one does.
+
+    Writing the same again, as a rerun does, then brings nothing back.
+    """
+    from dealer_assets.lake.parts import Part, PartGoneError, file_metadata
+
+    try:
+        return file_metadata(lake, Part(part.path, part.path.rpartition("/")[2])) == part.told
+    except PartGoneError:
+        return False
+
+
+def _bring_back(lake: Lake, table: Table, *, underlying: str, session_date: date) -> None:
+    from dealer_assets.lake.tiers import bring_back  # it reads, and readers know the writer
+
+    bring_back(lake, table, underlying=underlying, session_date=session_date)
+
+
+@contextmanager
+def _written_here(
+    lake: Lake, table: Table, *, underlying: str, session_date: date
+) -> Iterator[None]:
+    """Have the partition lie in single parts, here, and keep it so while it is written."""
+    folder = layout.partition_dir(table, underlying, session_date)
+    while True:
+        with sharing_tier(lake, folder):
+            if not _has_moved(lake, table, folder):
+                yield
+                return
+        _bring_back(lake, table, underlying=underlying, session_date=session_date)
+
+
+def _has_moved(lake: Lake, table: Table, folder: str) -> bool:
+    """Tell whether parts of a partition are packed, or lie in cold storage."""
+    names = [layout.DAY_PART] if table.part in PACKED_KINDS else []
+    if lake.cold or lake.is_local:  # on S3 a look is a request
+        names.append(layout.COLD_MARK)
+    return any(lake.size_of(f"{folder}/{name}") is not None for name in names)
 
 
 def ensure_tables(lake: Lake) -> list[str]:
@@ -273,6 +329,7 @@ class _EncodedPart:
     path: str
     rows: int
     data: pa.Buffer
+    told: dict[str, str]
 
 
 def _encode(
@@ -287,7 +344,8 @@ def _encode(
     path = layout.part_path(table, underlying, session_date=session_date, name=name)
     ordered = conform(table, rows, underlying=underlying, session_date=session_date)
     _check_name(table, ordered, session_date=session_date, name=name)
-    return _EncodedPart(path, ordered.num_rows, _parquet(table, ordered, provenance))
+    told = _metadata(table, ordered, provenance)
+    return _EncodedPart(path, ordered.num_rows, encoded(table, ordered, told), told)
 
 
 def _store(lake: Lake, part: _EncodedPart) -> WrittenPart:
@@ -296,33 +354,49 @@ def _store(lake: Lake, part: _EncodedPart) -> WrittenPart:
 
 
 def _parquet(table: Table, rows: pa.Table, provenance: Mapping[str, str]) -> pa.Buffer:
+    return encoded(table, rows, _metadata(table, rows, provenance))
+
+
+def encoded(table: Table, rows: pa.Table, told: Mapping[str, str]) -> pa.Buffer:
+    """Return the bytes of a part: rows in stored order, and its whole file metadata."""
     sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(
-        sink,
-        rows.schema,
-        compression="zstd",
-        compression_level=_ZSTD_LEVEL,
-        **_layout_of(table),
-        write_page_checksum=True,  # a flipped bit on disk becomes an error, not a wrong number
-        store_schema=False,  # the dictionary is the schema; a copy would tie bytes to pyarrow's
-    ) as writer:
+    with part_writer(table, rows.schema, sink) as writer:
         writer.write_table(rows)
-        writer.add_key_value_metadata(_metadata(table, rows, provenance))
+        writer.add_key_value_metadata(_in_order(told))
     return sink.getvalue()
 
 
+def _in_order(told: Mapping[str, str]) -> dict[str, str]:
+    """Put metadata in the order it is always written in: bytes follow it."""
+    own = [f"{META_PREFIX}{key}" for key in _OWN_KEYS]
+    return {key: told[key] for key in [*own, *sorted(set(told) - set(own))]}
+
+
+def part_writer(table: Table, schema: pa.Schema, sink: pa.NativeFile) -> pq.ParquetWriter:
+    """Open a writer of a table's rows, of this schema version or an older one, as parts are."""
+    return pq.ParquetWriter(
+        sink,
+        schema,
+        compression="zstd",
+        compression_level=_ZSTD_LEVEL,
+        **_layout_of(table, schema),
+        write_page_checksum=True,  # a flipped bit on disk becomes an error, not a wrong number
+        store_schema=False,  # the dictionary is the schema; a copy would tie bytes to pyarrow's
+    )
+
+
 @cache
-def _layout_of(table: Table) -> dict[str, list[str]]:
+def _layout_of(table: Table, schema: pa.Schema) -> dict[str, list[str]]:
     """Return how columns are encoded: numbers by their bytes, words as dictionaries.
 
     Takes half the time of Parquet's defaults and a fifth less room. Statistics are kept of what
     readers prune by.
     """
-    kinds = {field.name: field.type for field in table.schema}
+    kinds = {field.name: field.type for field in schema}
     return {
         "use_dictionary": [name for name, kind in kinds.items() if pa.types.is_string(kind)],
         "use_byte_stream_split": [n for n, kind in kinds.items() if pa.types.is_floating(kind)],
-        "write_statistics": [*{*table.key, *({"event_at", "known_at"} & set(kinds))}],
+        "write_statistics": [*({*table.key, "event_at", "known_at"} & set(kinds))],
     }
 
 
@@ -337,7 +411,7 @@ def _metadata(table: Table, rows: pa.Table, provenance: Mapping[str, str]) -> di
         f"{META_PREFIX}table": table.name,
         f"{META_PREFIX}version": str(table.version),
         f"{META_PREFIX}code_version": code_version(),
-        f"{META_PREFIX}content_sha256": _content_sha256(rows),
+        f"{META_PREFIX}content_sha256": content_sha256(rows),
         **{f"{PROVENANCE_PREFIX}{key}": provenance[key] for key in sorted(provenance)},
     }
 
@@ -353,8 +427,11 @@ def code_version() -> str:
         return "unknown"  # run from a source tree that was never installed
 
 
-def _content_sha256(rows: pa.Table) -> str:
-    """Hash what the rows say, not how Arrow holds them: bytes below a null are undefined."""
+def content_sha256(rows: pa.Table) -> str:
+    """Return the hash of what the rows say, not of how Arrow holds them.
+
+    Bytes below a null are undefined and do not enter it.
+    """
     digest = hashlib.sha256()
     for name, column in zip(rows.column_names, rows.columns, strict=True):
         array = column.combine_chunks()

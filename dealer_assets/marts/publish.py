@@ -16,9 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dealer_assets.errors import LakeError
+from dealer_assets.lake.locks import holding_tiers
+from dealer_assets.lake.tiers import finish_moves
 from dealer_assets.lake.writer import ensure_tables
 from dealer_assets.settings import PROJECT, Settings
 from dealer_assets.sources import lake_of
+from dealer_assets.tables import TABLES
 
 DBT_PROJECT = PROJECT / "dbt_project"
 
@@ -35,6 +38,7 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
     """Return the variables the dbt project reads; see `dbt_project/profiles.yml`."""
     environment = {
         "DEALER_LAKE_URI": settings.lake_root,
+        "DEALER_COLD_URI": settings.cold_root or "",
         "DEALER_WAREHOUSE_BUILD": str(build_path(settings)),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     }
@@ -53,12 +57,15 @@ def dbt_executable() -> str:
 
 @contextmanager
 def building(settings: Settings) -> Iterator[None]:
-    """Hold the build file alone; the kernel lets go when a killed build dies."""
+    """Hold the build file alone, and parts in their tiers; a killed build lets go of both."""
     folder = build_path(settings).parent
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        lake = lake_of(settings)
+        finish_moves(lake, TABLES)  # models read by glob: no row may lie in two files
+        with holding_tiers(lake):
+            yield
 
 
 def start_build(settings: Settings, *, keep: bool = False) -> Mapping[str, str]:
@@ -67,7 +74,10 @@ def start_build(settings: Settings, *, keep: bool = False) -> Mapping[str, str]:
     Also makes sure that every lake table can be read, be it empty. With `keep` the build starts
     from the published warehouse: a run of some models must not publish a file without the others.
     """
-    ensure_tables(lake_of(settings))
+    lake = lake_of(settings)
+    ensure_tables(lake)
+    if lake.cold:
+        ensure_tables(lake.cold)
     target = build_path(settings)
     target.parent.mkdir(parents=True, exist_ok=True)
     for leftover in (target, target.with_name(target.name + ".wal")):

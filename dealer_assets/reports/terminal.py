@@ -109,7 +109,7 @@ def models_view(documents: Sequence[Mapping[str, Any]]) -> RenderableType:
     """Show several models' levels of one snapshot side by side."""
     first = documents[0]
     models = [document["model"] for document in documents]
-    table = _plain("", "", right=models)
+    table = plain_table("", "", right=models)
     for label, told in _OWN_LINES:
         table.add_row(Text(label, style="dim"), *(told(document) for document in documents))
     quality = first["quality"]
@@ -161,28 +161,13 @@ def _oddities(outcome: Outcome) -> str:
     return " ".join(part for part in (outcome.source, findings, outcome.reason) if part)
 
 
-def held_view(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Show what the lake holds, one line per underlying and table."""
-    table = _plain("lake", "underlying", "table", "first", "last", "newest", right=("sessions",))
-    for row in rows:
-        table.add_row(
-            row["underlying"],
-            row["table"],
-            str(row["first"]),
-            str(row["last"]),
-            row["newest"],
-            f"{row['sessions']:,}",
-        )
-    return table
-
-
 _STATUS_SHORT = {"ok": "", "far": "far", "none_in_range": "none", "ill_conditioned": "ill-cond."}
 
 
 def levels_table(rows: Sequence[Mapping[str, Any]], *, model: str) -> Table:
     """Show one line of levels per underlying and session, all of one model."""
     numbers = ("spot", "net gamma", "flip", "call wall", "put wall")
-    table = _plain(
+    table = plain_table(
         f"levels at each session's last snapshot, model {model} (gamma in USD per 1 %)",
         "",
         "session",
@@ -206,7 +191,7 @@ def levels_table(rows: Sequence[Mapping[str, Any]], *, model: str) -> Table:
 
 def models_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Show the models of one snapshot per underlying side by side, one line each."""
-    table = _plain(
+    table = plain_table(
         "the last session's models side by side (net gamma in USD per 1 %)",
         "",
         "model",
@@ -227,7 +212,7 @@ def models_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def counts_table(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[int]]) -> Table:
     """Show integer counts, one line per name."""
-    table = _plain(title, "", right=columns)
+    table = plain_table(title, "", right=columns)
     for name, counts in rows.items():
         table.add_row(name, *(f"{count:,}" for count in counts))
     return table
@@ -250,7 +235,7 @@ def _strike(value: float | None) -> str:
     return "n/a" if value is None else f"{value:,.6g}"
 
 
-def _plain(title: str, *left: str, right: Sequence[str] = ()) -> Table:
+def plain_table(title: str, *left: str, right: Sequence[str] = ()) -> Table:
     """Return a table without rules that fits 80 columns."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, title_style="bold")
     for name in left:

@@ -11,6 +11,10 @@ never the time of computation, so that a rerun writes the same bytes.
 
 from __future__ import annotations
 
+from dealer_assets.tables.alerts import (
+    ALERT_RULES as ALERT_RULES,
+    ALERTS as ALERTS,
+)
 from dealer_assets.tables.base import (
     CONTRACT as CONTRACT,
     EXERCISES as EXERCISES,
@@ -36,12 +40,24 @@ from dealer_assets.tables.chains import (
     CHAIN_SOURCES as CHAIN_SOURCES,
     REJECTED_ROWS as REJECTED_ROWS,
 )
+from dealer_assets.tables.data_anomalies import (
+    ANOMALY_ACTIONS as ANOMALY_ACTIONS,
+    ANOMALY_SPOILS as ANOMALY_SPOILS,
+    DATA_ANOMALIES as DATA_ANOMALIES,
+)
 from dealer_assets.tables.dealers import (
     DEALER_POSITIONS as DEALER_POSITIONS,
     FLOW_SOURCES as FLOW_SOURCES,
     OPEN_INTEREST_STATES as OPEN_INTEREST_STATES,
     POSITION_SCORES as POSITION_SCORES,
     SIGNED_FLOW as SIGNED_FLOW,
+)
+from dealer_assets.tables.evaluation import (
+    ALL_SLOTS as ALL_SLOTS,
+    ANOMALY_EVALUATION as ANOMALY_EVALUATION,
+    EVALUATION_MEASURES as EVALUATION_MEASURES,
+    EVALUATION_METHODS as EVALUATION_METHODS,
+    INJECTED_KINDS as INJECTED_KINDS,
 )
 from dealer_assets.tables.events import (
     FEED_COVERAGE as FEED_COVERAGE,
@@ -59,6 +75,15 @@ from dealer_assets.tables.exposure import (
     LEVEL_BAND as LEVEL_BAND,
     SCENARIO_GRID as SCENARIO_GRID,
 )
+from dealer_assets.tables.features import (
+    CONTRACT_FEATURES as CONTRACT_FEATURES,
+    FEATURE_KINDS as FEATURE_KINDS,
+    INTERVAL_FEATURES as INTERVAL_FEATURES,
+    UNSCORED_REASONS as UNSCORED_REASONS,
+    WITHHELD_REASONS as WITHHELD_REASONS,
+    FeatureKind as FeatureKind,
+    feature_names as feature_names,
+)
 from dealer_assets.tables.history import (
     DAILY_HISTORY as DAILY_HISTORY,
     VOLUME_DELTAS as VOLUME_DELTAS,
@@ -75,6 +100,7 @@ from dealer_assets.tables.live import (
     LIVE_TRADES as LIVE_TRADES,
     STREAM_HEARTBEATS as STREAM_HEARTBEATS,
 )
+from dealer_assets.tables.measures import UNDERLYING_SCORES as UNDERLYING_SCORES
 from dealer_assets.tables.pins import (
     LEVEL_SCORES as LEVEL_SCORES,
     PIN_LEVELS as PIN_LEVELS,
@@ -103,6 +129,10 @@ from dealer_assets.tables.regimes import (
     DEALER_REGIMES as DEALER_REGIMES,
     EXPOSURE_METRICS as EXPOSURE_METRICS,
     UNDERLYING_BARS as UNDERLYING_BARS,
+)
+from dealer_assets.tables.scores import (
+    ANOMALY_SCORES as ANOMALY_SCORES,
+    FEATURE_BASELINES as FEATURE_BASELINES,
 )
 from dealer_assets.tables.surface import (
     GREEK_SURFACE as GREEK_SURFACE,
@@ -152,8 +182,15 @@ TABLES: tuple[Table, ...] = (
     LEVEL_SCORES,
     VOLUME_DELTAS,
     DAILY_HISTORY,
+    DATA_ANOMALIES,
+    CONTRACT_FEATURES,
+    FEATURE_BASELINES,
+    ANOMALY_SCORES,
+    UNDERLYING_SCORES,
+    ANOMALY_EVALUATION,
     *LIVE_TABLES,
     LIVE_RECONCILIATION,
+    ALERTS,
 )
 
 

@@ -14,9 +14,15 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 
 from dealer_assets import tables
+from dealer_assets_tests.dbt.alert_lake import alert_rows
+from dealer_assets_tests.dbt.anomaly_lake import anomaly_rows
+from dealer_assets_tests.dbt.evaluation_lake import evaluation_rows
+from dealer_assets_tests.dbt.feature_lake import feature_rows
 from dealer_assets_tests.dbt.live_lake import live_rows
+from dealer_assets_tests.dbt.measure_lake import measure_rows
 from dealer_assets_tests.dbt.pin_lake import pin_rows
 from dealer_assets_tests.dbt.position_lake import position_rows
+from dealer_assets_tests.dbt.quality_lake import quality_rows
 from dealer_assets_tests.dbt.regime_lake import regime_rows
 
 DAYS = (date(2026, 11, 18), date(2026, 11, 19), date(2026, 11, 20))
@@ -60,6 +66,12 @@ def lake_rows() -> Rows:
             _add_history(rows, underlying, day)
     rows |= position_rows(DAYS, LATE, UTC)
     rows |= regime_rows(DAYS, (EARLY, LATE), UTC)
+    rows |= feature_rows(DAYS, EARLY, UTC)
+    rows |= anomaly_rows(DAYS, (EARLY, LATE), UTC)
+    rows |= quality_rows(DAYS, LATE, UTC)
+    rows |= evaluation_rows(DAYS, LATE, UTC)
+    rows |= alert_rows(DAYS, LATE, UTC)
+    rows |= measure_rows(DAYS, (EARLY, LATE), UTC)
     return rows | live_rows() | pin_rows(DAYS, (EARLY, LATE), UTC)
 
 
@@ -355,4 +367,7 @@ def _add_history(rows: Rows, underlying: str, day: date) -> None:
         if day in OPEN_INTEREST[symbol]:
             row = _identity(underlying, at) | _contract(underlying, symbol, at)
             history = {"snapshots": 2, "volume_contracts": 3.0, "implied_vol": 0.2}
+            history |= {"session_snapshots": 2, "last_poll_at": at, "minutes_before_close": 0.0}
+            history |= {"is_before_close": False, "longest_gap_minutes": 60.0}
+            history |= {"is_interrupted": False}
             rows["daily_history"].append(row | history)

@@ -13,6 +13,9 @@ from dealer_assets_tests.dbt.violations import VIOLATED_RULES, violated
 pytestmark = [pytest.mark.dbt, pytest.mark.slow]
 
 MARTS = (
+    "agg_anomaly_precision",
+    "fct_alerts",
+    "fct_anomalies",
     "fct_exposure_levels",
     "fct_flip_conventions",
     "fct_forced_flow",
@@ -25,7 +28,9 @@ MARTS = (
     "fct_exposure_metrics",
     "fct_regimes",
     "fct_vol_surface",
+    "fct_volume_profile",
     "fct_surface_quality",
+    "fct_underlying_scores",
     "fct_dealer_exposure_daily",
     "fct_exposure_by_strike",
     "fct_contract_daily",
@@ -36,11 +41,16 @@ MARTS = (
     "dim_sessions",
 )
 VIEWS = (
+    "stg_lake__alerts",
+    "stg_lake__anomaly_evaluation",
+    "stg_lake__anomaly_scores",
     "stg_lake__chain_snapshots",
     "stg_lake__chain_sources",
     "stg_lake__combined_levels",
+    "stg_lake__contract_features",
     "stg_lake__contract_greeks",
     "stg_lake__daily_history",
+    "stg_lake__data_anomalies",
     "stg_lake__dealer_exposure",
     "stg_lake__dealer_positions",
     "stg_lake__dealer_regimes",
@@ -58,6 +68,7 @@ VIEWS = (
     "stg_lake__live_trades",
     "stg_lake__scenario_grid",
     "stg_lake__surface_quality",
+    "stg_lake__underlying_scores",
     "stg_lake__vol_surface",
     "int_session_last_snapshots__selected",
     "int_session_last_surfaces__selected",
@@ -130,6 +141,10 @@ def test_every_mart_has_one_row_per_grain(built):
         "fct_regimes": 3,
         "fct_vol_surface": 9,  # SPX: 2 slices x 3 sessions; SPY: 1 x 3
         "fct_surface_quality": 12,
+        "fct_alerts": 3,  # one of the last session, one of the first, one failed run
+        "fct_anomalies": 3,  # of the second session, and both polls of the third
+        "fct_volume_profile": 4,  # a cell of 3 sessions, another of the first
+        "fct_underlying_scores": 18,  # 3 measures x 2 polls x 3 sessions
         "fct_dealer_exposure_daily": 11,  # SPX: 3 + 2 (put not held) + 3; SPY: 3
         "fct_exposure_by_strike": 9,  # SPX: 2 strikes x 3 sessions; SPY: 1 x 3
         "fct_contract_daily": 11,  # SPX: 3 + 2 + 3; SPY: 3
@@ -141,6 +156,32 @@ def test_every_mart_has_one_row_per_grain(built):
     }
     found = {mart: built.rows(f"select count(*) from {mart}")[0][0] for mart in counts}
     assert found == counts
+
+
+def test_volume_profile_is_beside_the_median_of_the_sessions_before(built):
+    found = built.rows(
+        "select session_date, volume_contracts, volume_compared_contracts, contracts_compared, "
+        "trailing_sessions, trailing_median_contracts, volume_over_median "
+        "from fct_volume_profile where \"right\" = 'put' order by 1"
+    )
+    # two contracts of packages are netted out of each; the second put has no volume in between
+    assert found == [
+        (date(2026, 11, 18), 40.0, 36.0, 2, 0, None, None),
+        (date(2026, 11, 19), 50.0, 48.0, 1, 1, 36.0, 48.0 / 36.0),
+        (date(2026, 11, 20), 180.0, 176.0, 2, 2, 42.0, 176.0 / 42.0),
+    ]
+
+
+def test_anomalies_are_the_marked_contracts_in_the_company_of_their_poll(built):
+    found = built.rows(
+        "select session_date, contracts_scored, anomalies_of_poll, mark_of_session, is_repeat "
+        "from fct_anomalies order by event_at"
+    )
+    assert found == [
+        (date(2026, 11, 19), 2, 1, 1, False),
+        (date(2026, 11, 20), 2, 1, 1, False),
+        (date(2026, 11, 20), 2, 1, 2, True),
+    ]
 
 
 def test_last_flag_marks_the_last_snapshot_with_levels_not_the_last_chain(built):
@@ -334,6 +375,19 @@ def test_session_is_partial_only_when_no_source_of_its_last_snapshot_is_whole(bu
     ]
 
 
+def test_measures_say_where_an_anomaly_begins(built):
+    marked = built.rows(
+        "select is_session_last, is_new_anomaly, severity, history_sessions "
+        "from fct_underlying_scores where is_anomaly order by event_at"
+    )
+    assert marked == [(True, True, "severe", 60)] * 3
+    others = built.rows(
+        "select distinct is_new_anomaly, status from fct_underlying_scores "
+        "where not is_anomaly order by status"
+    )
+    assert others == [(False, "not_determined"), (False, "ok"), (False, "thin")]
+
+
 def test_regimes_stand_beside_their_base_rate_and_what_followed(built):
     found = built.rows(
         "select regime, previous_regime, is_same_regime, previous_regime_share, earlier_sessions, "
@@ -421,3 +475,23 @@ def test_minutes_of_0dte_flow_leave_out_other_expiries_and_seconds(built):
 
 def test_a_row_that_lies_in_two_parts_is_read_once(built):
     assert built.rows("select count(*) from stg_lake__live_gamma") == [(9,)]
+
+
+def test_precision_adds_up_hits_and_trials_of_the_trailing_sessions(built):
+    found = built.rows(
+        "select session_date, recall, trailing_recall, trailing_sessions, precision_share, "
+        "false_discovery_share from agg_anomaly_precision "
+        "where method = 'own' and injected_kind = 'volume' order by 1"
+    )
+    days = [date(2026, 11, day) for day in (18, 19, 20)]
+    assert found == [
+        (days[0], 0.8, 0.8, 1, 1.0, 0.0625),
+        (days[1], 0.9, 0.85, 2, 1.0, 0.0625),
+        (days[2], 1.0, 0.9, 3, 1.0, 0.0625),
+    ]
+    standing = built.rows(
+        "select method, snapshots_with_discoveries, trailing_any_discovery_share, alerted_rows "
+        "from agg_anomaly_precision where injected_kind = 'none' and session_date = '2026-11-20' "
+        "order by 1"
+    )
+    assert standing == [("own", 0.0, 0.0, 1.0), ("plain_z3", 1.0, 0.125, 1.0)]

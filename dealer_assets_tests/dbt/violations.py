@@ -8,8 +8,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from dealer_assets_tests.dbt.alert_lake import ALERT_RULES, violate_alerts
+from dealer_assets_tests.dbt.anomaly_lake import ANOMALY_RULES, violate_anomalies
+from dealer_assets_tests.dbt.evaluation_lake import EVALUATION_RULES, violate_evaluation
+from dealer_assets_tests.dbt.feature_lake import FEATURE_RULES, violate_features
+from dealer_assets_tests.dbt.measure_lake import MEASURE_RULES, violate_measures
 from dealer_assets_tests.dbt.pin_lake import PIN_RULES, violate_pins
 from dealer_assets_tests.dbt.position_lake import POSITION_RULES, violate_positions
+from dealer_assets_tests.dbt.quality_lake import QUALITY_RULES, violate_quality
 from dealer_assets_tests.dbt.regime_lake import REGIME_RULES, violate_regimes
 
 
@@ -44,9 +50,15 @@ def violated(rows):
     violate_scenarios(rows)
     violate_surfaces(rows)
     violate_live(rows)
+    violate_measures(rows)
     violate_pins(rows)
     violate_positions(rows)
     violate_regimes(rows)
+    violate_features(rows)
+    violate_anomalies(rows)
+    violate_quality(rows)
+    violate_evaluation(rows)
+    violate_alerts(rows)
     # derived rows of a session that the lake holds no chain of
     lost = {"session_date": at(23, 15).date(), "event_at": at(23, 15)}
     orphan = {column: 0.0 for column in last if "_exposure_" in column}
@@ -129,8 +141,14 @@ def violate_live(rows):
 
 
 VIOLATED_RULES = {
+    *ANOMALY_RULES,
+    *ALERT_RULES,
+    *EVALUATION_RULES,
+    *FEATURE_RULES,
+    *MEASURE_RULES,
     *PIN_RULES,
     *POSITION_RULES,
+    *QUALITY_RULES,
     *REGIME_RULES,
     "intraday_net_gamma_is_calls_plus_puts",
     "intraday_gross_gamma_covers_net",

@@ -49,6 +49,32 @@ LINEAGE = {
     "dealer_regimes": ["exposure_metrics", "dealer_regimes"],
     "volume_deltas": ["chain_snapshots"],
     "daily_history": ["chain_snapshots", "volume_deltas", "contract_greeks"],
+    "contract_features": [
+        "chain_snapshots",
+        "contract_greeks",
+        "vol_surface",
+        "data_anomalies",
+        "volume_deltas",
+        "option_trades",
+        "live_trades",
+    ],
+    "data_anomalies": ["chain_snapshots", "open_interest"],
+    "feature_baselines": ["chain_snapshots", "contract_features"],
+    "anomaly_scores": ["contract_features", "feature_baselines"],
+    "anomaly_evaluation": ["contract_features", "feature_baselines", "open_interest"],
+    "underlying_scores": [
+        "chain_snapshots",
+        "exposure_levels",
+        "vol_surface",
+        "data_anomalies",
+        "volume_deltas",
+        "index_values",
+        "underlying_scores",
+    ],
+    "alerts": [
+        *("exposure_levels", "dealer_regimes", "strike_changes"),
+        *("anomaly_scores", "underlying_scores"),
+    ],
     "pin_levels": ["dealer_exposure", "exposure_levels"],
     "strike_changes": ["dealer_exposure", "pin_levels"],
     "level_scores": ["exposure_levels", "pin_levels", "index_values", "level_scores"],
@@ -75,10 +101,12 @@ def test_every_lane_has_the_same_tables_and_lineage(graph) -> None:
             assert node.group_name == lane.lower()
     crypto_only = {dg.AssetKey(["BTC", "block_trades"])}
     rates = {dg.AssetKey(["USD", "treasury_curve"]), dg.AssetKey(["USD", "reference_rates"])}
+    platform = {dg.AssetKey(["PLATFORM", "alerts"])}
     combined = ("combined_exposure", "combined_levels", "combined_profile")
     group = {dg.AssetKey(["US_INDEX", table]) for table in combined}
     everything = {dg.AssetKey([lane, table]) for lane in LANES for table in LINEAGE}
-    assert set(graph.materializable_asset_keys) == everything | crypto_only | rates | group
+    others = crypto_only | rates | group | platform
+    assert set(graph.materializable_asset_keys) == everything | others
 
 
 def test_shares_and_indices_are_priced_with_the_curve_and_crypto_is_not(graph) -> None:
@@ -151,7 +179,7 @@ def test_one_job_serves_every_lane_of_a_calendar() -> None:
     job = defs.resolve_job_def("intraday_xnys")
     lanes = {key.path[0] for key in job.asset_layer.selected_asset_keys}
     assert lanes == {"SPX", "SPY"}
-    assert len(job.asset_layer.selected_asset_keys) == 20
+    assert len(job.asset_layer.selected_asset_keys) == 22
 
 
 @pytest.mark.parametrize(

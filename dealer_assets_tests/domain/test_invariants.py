@@ -17,7 +17,10 @@ from dealer_assets.domain.pricing.chain import price_chain
 from dealer_assets.domain.pricing.slices import forwards_of
 from dealer_assets.domain.surface.rows import grid_of, quality_of, surface_of
 from dealer_assets.underlyings import underlying
+from dealer_assets_tests.domain.anomaly_rows import quality_faults, quality_tables
+from dealer_assets_tests.domain.evaluation_rows import evaluation_faults, evaluation_tables
 from dealer_assets_tests.domain.metric_rows import regime_faults, regime_tables
+from dealer_assets_tests.domain.scored_rows import scored_faults, scored_tables
 from dealer_assets_tests.domain.synthetic import EVENT_AT, chain, whole_chain
 from dealer_assets_tests.live_rows import row as live_row
 
@@ -54,6 +57,9 @@ def tables_of(rows):
         tables.DAILY_HISTORY.name: daily_history(rows, deltas, priced=priced),
         tables.LIVE_RECONCILIATION.name: reconciled(),
         **regime_tables(),
+        **quality_tables(),
+        **evaluation_tables(),
+        **scored_tables(),
         tables.PIN_LEVELS.name: pin_levels(exposure.exposure_table, exposure.levels),
         tables.STRIKE_CHANGES.name: changed(),
         tables.LEVEL_SCORES.name: scored(),
@@ -217,6 +223,9 @@ FAULTS = {
     ("volume_deltas", "volumes_not_negative"): lambda rows: scaled(
         rows, "volume_delta_contracts", -1.0, 1e-3
     ),
+    ("daily_history", "session_not_interrupted"): lambda rows: replaced(
+        rows, "is_interrupted", [True] * rows.num_rows
+    ),
     ("daily_history", "volumes_not_negative"): lambda rows: scaled(
         rows, "volume_contracts", -1.0, 1e-3
     ),
@@ -246,6 +255,9 @@ FAULTS = {
 
 
 FAULTS |= regime_faults(replaced, scaled)
+FAULTS |= quality_faults()
+FAULTS |= evaluation_faults()
+FAULTS |= scored_faults(replaced)
 
 
 def invariants():

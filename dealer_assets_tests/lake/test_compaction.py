@@ -22,8 +22,8 @@ from dealer_assets.lake.reader import (
     part_metadata,
     read_partition,
     scan,
-    sql,
 )
+from dealer_assets.lake.sql import sql
 from dealer_assets.lake.storage import Lake
 from dealer_assets.lake.writer import write_part
 from dealer_assets.tables import CHAIN_SNAPSHOTS, FEED_GAPS

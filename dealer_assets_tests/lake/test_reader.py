@@ -14,6 +14,7 @@ import pytest
 from dealer_assets.errors import BadInputError, LakeError, LakeUnavailableError, SchemaError
 from dealer_assets.lake import layout, reader
 from dealer_assets.lake.reader import Part
+from dealer_assets.lake.sql import sql
 from dealer_assets.lake.storage import Lake, open_lake
 from dealer_assets.lake.writer import delete_part, ensure_tables, write_part
 from dealer_assets.tables import CHAIN_SNAPSHOTS, DAILY_HISTORY, GAMMA_PROFILE, Column, Table
@@ -203,7 +204,7 @@ def test_truncated_part_is_reported_by_path(lake: Lake, put: Put, cut: float) ->
     for read in (
         lambda: reader.read_part(lake, CHAIN_SNAPSHOTS, part),
         lambda: reader.part_metadata(lake, part),
-        lambda: reader.sql(lake, "select * from chain_snapshots"),
+        lambda: sql(lake, "select * from chain_snapshots"),
     ):
         with pytest.raises(LakeError, match=r"183000.parquet .*delete it and rebuild"):
             read()
@@ -249,7 +250,7 @@ def test_part_of_another_schema_is_refused_with_how_to_rebuild(
     reads: tuple[Callable[[], pa.Table], ...] = (
         lambda: reader.read_part(lake, today, part),
         lambda: reader.scan(lake, today),
-        lambda: reader.sql(lake, "select * from chain_snapshots", tables=[today]),
+        lambda: sql(lake, "select * from chain_snapshots", tables=[today]),
     )
     for read in reads:
         with pytest.raises(SchemaError, match=r"183000.parquet: expected .* delete the part and"):
@@ -275,7 +276,7 @@ class TestSql:
     def test_query_sees_all_parts_in_utc(self, lake: Lake, put: Put) -> None:
         put(lake, HALF_PAST)
         put(lake, HALF_PAST + timedelta(days=3), symbol="SPY")
-        found = reader.sql(
+        found = sql(
             lake,
             "select underlying, count(*) as n, max(event_at) as last, "
             "cast(max(event_at) as text) as shown from chain_snapshots group by 1 order by 1",
@@ -295,12 +296,12 @@ class TestSql:
         ]
 
     def test_table_without_parts_is_an_empty_view(self, lake: Lake) -> None:
-        found = reader.sql(lake, "select * from daily_history")
+        found = sql(lake, "select * from daily_history")
         assert (found.num_rows, found.column_names) == (0, DAILY_HISTORY.schema.names)
 
     def test_tables_can_be_joined(self, lake: Lake, put: Put) -> None:
         put(lake, HALF_PAST)
-        found = reader.sql(
+        found = sql(
             lake,
             "select c.strike, h.bid from chain_snapshots c "
             "left join daily_history h using (strike)",
@@ -309,7 +310,7 @@ class TestSql:
 
     def test_wrong_statement_is_bad_input(self, lake: Lake) -> None:
         with pytest.raises(BadInputError, match="gamma_wall"):
-            reader.sql(lake, "select gamma_wall from daily_history")
+            sql(lake, "select gamma_wall from daily_history")
 
 
 def test_sql_takes_the_characters_of_the_lakes_folder_literally(tmp_path: Path, put: Put) -> None:
@@ -319,7 +320,7 @@ def test_sql_takes_the_characters_of_the_lakes_folder_literally(tmp_path: Path, 
     wild = open_lake(str(tmp_path / "it's * lake!"))
     put(wild, HALF_PAST)
     for each in (lake, wild):
-        found = reader.sql(each, "select count(*) as n from chain_snapshots")
+        found = sql(each, "select count(*) as n from chain_snapshots")
         assert found["n"].to_pylist() == [2]
 
 

@@ -87,9 +87,9 @@ WITHOUT_CLIENT = {
     "deribit_sequence_gap",
     "deribit_silent_channel",
 } | {name for name in KNOWN if name.startswith(("polygon_ws_", "hook_"))}
-"""Faults of WebSockets and of receivers of notifications. The platform has neither a streaming
-process nor a sender yet; that the exchange shows them is tested in `test_exchange_polygon_ws.py`,
-`test_exchange_deribit_ws.py` and `test_exchange_free_sources.py`."""
+"""Faults of WebSockets and of receivers of notifications: no provider meets them. That the exchange
+shows them is tested in `test_exchange_polygon_ws.py`, `test_exchange_deribit_ws.py` and
+`test_exchange_free_sources.py`, that the sender bears them in `alerts/test_services.py`."""
 
 
 @dataclass(frozen=True)
@@ -868,7 +868,7 @@ def test_of_thirty_thousand_contracts_one_page_that_fails_is_counted(
     counted_as_missing(found, listed)
 
 
-# --- receivers of notifications: no sender yet ---------------------------------------------------
+# --- receivers of notifications: the sender is tested in alerts/test_services.py ------------------
 
 
 @pytest.mark.parametrize(

@@ -43,9 +43,12 @@ sources:
       meta:
         # Every table holds a zero-row _schema.parquet, so the pattern always matches; rows carry
         # their partition's columns themselves.
+        # Sessions in cold storage lie under the same path there.
         external_location: >-
-          read_parquet('{{ (env_var('DEALER_LAKE_URI', '') or '../data/lake').rstrip('/')
-          | replace("'", "''") }}/{name}/**/*.parquet', hive_partitioning=false)
+          read_parquet(['{{ (env_var('DEALER_LAKE_URI', '') or '../data/lake').rstrip('/')
+          | replace("'", "''") }}/{name}/**/*.parquet'{{ (", '" ~ env_var('DEALER_COLD_URI', '')
+          .rstrip('/') | replace("'", "''") ~ "/{name}/**/*.parquet'")
+          if env_var('DEALER_COLD_URI', '') else '' }}], hive_partitioning=false)
     tables:
 """
 

@@ -28,12 +28,15 @@ PAGES = {
     "ui_surface": "/assets/SPX/vol_surface?view=overview",
     "ui_greeks": "/assets/SPX/greek_surface?view=overview",
     "ui_band": "/assets/SPX/level_band?view=overview",
+    "ui_scores": "/assets/SPX/anomaly_scores?view=overview",
     "ui_partitions": "/assets/SPX/exposure_levels?view=partitions",
     "ui_checks": "/assets/SPX/chain_snapshots?view=checks",
     "ui_mart_checks": "/assets/marts/fct_exposure_levels?view=checks",
     "ui_automation": "/automation",
 }
-CLICKS = dict.fromkeys(("ui_levels", "ui_surface", "ui_greeks", "ui_band"), "text=Show Markdown")
+CLICKS = dict.fromkeys(
+    ("ui_levels", "ui_surface", "ui_greeks", "ui_band", "ui_scores"), "text=Show Markdown"
+)
 """What to click before the picture: the asset's own picture opens from its metadata."""
 
 SETTLE_MS = 6_000

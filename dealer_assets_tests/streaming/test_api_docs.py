@@ -104,7 +104,13 @@ def test_routes_with_their_parameters_and_defaults():
     app = build_app(Hub(dict), Access(host="127.0.0.1"))
     served: dict[tuple[str, str], Any] = {}
     for path, operations in app.openapi()["paths"].items():
-        for parameter in operations["get"].get("parameters", ()):
+        parameters = [
+            parameter
+            for operation in operations.values()
+            for parameter in operation.get("parameters", ())
+            if parameter["in"] == "query"
+        ]
+        for parameter in parameters:
             served[path, parameter["name"]] = str(parameter["schema"]["default"])
     told = {(row[0].strip("`"), row[1].strip("`")): row[2] for row in tables("Parameters")[0][1:]}
     assert told == served

@@ -100,7 +100,9 @@ class Access:
         self._rate, self._burst, self._clock = per_second, burst, clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def refusal(self, headers: Mapping[str, str], client: str) -> Refusal | None:
+    def refusal(
+        self, headers: Mapping[str, str], client: str, *, holds_data: bool = True
+    ) -> Refusal | None:
         """Return why a request is refused, or None when it may be answered.
 
         Parameters
@@ -109,11 +111,13 @@ class Access:
             Lower-case names.
         client : str
             Address of the client.
+        holds_data : bool
+            Whether a token is asked for: a page without data asks for it itself.
         """
         return (
             self._wrong_host(headers)
             or self._wrong_origin(headers)
-            or self._wrong_token(headers)
+            or (self._wrong_token(headers) if holds_data else None)
             or self._too_often(client)
         )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import FastAPI, Query, Request, Response, WebSocket
@@ -23,6 +24,7 @@ from dealer_assets.errors import (
 )
 from streaming.api import documents
 from streaming.api.access import Access
+from streaming.api.alerts import PAGE_PATH, serve_alerts
 from streaming.api.hub import Hub
 from streaming.api.metrics import HealthCollector
 from streaming.api.page import page_of
@@ -53,7 +55,9 @@ The WebSocket `/ws/stream` is described in docs/streaming.md.
 """
 
 
-def build_app(hub: Hub, access: Access, *, pace: Pace | None = None) -> FastAPI:
+def build_app(
+    hub: Hub, access: Access, *, pace: Pace | None = None, alerts: Path | None = None
+) -> FastAPI:
     """Return the live API over a hub.
 
     Parameters
@@ -64,6 +68,8 @@ def build_app(hub: Hub, access: Access, *, pace: Pace | None = None) -> FastAPI:
         Who may ask.
     pace : Pace, optional
         Defaults of the WebSocket stream.
+    alerts : pathlib.Path, optional
+        Store of alerts.
     """
     # no page of the framework's: they load scripts from elsewhere, beside a trader's positions
     app = FastAPI(
@@ -78,6 +84,7 @@ def build_app(hub: Hub, access: Access, *, pace: Pace | None = None) -> FastAPI:
     _serve_state(app, hub)
     _serve_computed(app, hub)
     _serve_process(app, hub)
+    serve_alerts(app, alerts)
     chosen = pace or Pace()
 
     @app.websocket("/ws/stream")
@@ -94,7 +101,11 @@ def _guard(app: FastAPI, access: Access) -> None:
     async def guard(
         request: Request, following: Callable[[Request], Awaitable[Response]]
     ) -> Response:
-        refusal = access.refusal(request.headers, request.client.host if request.client else "")
+        refusal = access.refusal(
+            request.headers,
+            request.client.host if request.client else "",
+            holds_data=request.url.path != PAGE_PATH,
+        )
         if refusal is None:
             return await following(request)
         headers = {}

@@ -14,7 +14,8 @@ body {{ font: 15px/1.5 sans-serif; max-width: 60rem; margin: 2rem auto; padding:
 h2 {{ font-family: monospace; margin: 2rem 0 0 }} pre {{ white-space: pre-wrap; font: inherit }}
 td, th {{ text-align: left; padding: .1rem 1rem .1rem 0; vertical-align: top }}
 </style></head><body><h1>{title}</h1><pre>{text}</pre>
-<p>Machine-readable: <a href="openapi.json">openapi.json</a></p>"""
+<p>Machine-readable: <a href="openapi.json">openapi.json</a>.
+For eyes: <a href="alerts/page">open alerts</a>.</p>"""
 
 
 def page_of(schema: Mapping[str, Any]) -> str:
@@ -22,19 +23,20 @@ def page_of(schema: Mapping[str, Any]) -> str:
     info = schema["info"]
     head = _HEAD.format(title=escape(info["title"]), text=escape(info["description"].strip()))
     routes = [
-        _route(path, operation)
+        _route(method, path, operation)
         for path, operations in schema["paths"].items()
-        for operation in operations.values()
+        for method, operation in operations.items()
     ]
     return head + "".join(routes) + "</body></html>"
 
 
-def _route(path: str, operation: Mapping[str, Any]) -> str:
+def _route(method: str, path: str, operation: Mapping[str, Any]) -> str:
     rows = "".join(_row(parameter) for parameter in operation.get("parameters", ()))
     table = f"<table><tr><th>parameter<th>default<th>allowed<th>meaning{rows}</table>"
-    link = f'<a href="{escape(path.lstrip("/"))}">{escape(path)}</a>'
+    is_link = method == "get" and "{" not in path
+    link = f'<a href="{escape(path.lstrip("/"))}">{escape(path)}</a>' if is_link else escape(path)
     text = escape(f"{operation.get('summary', '')}. {operation.get('description', '')}")
-    return f"<h2>GET {link}</h2><p>{text}</p>{table if rows else ''}"
+    return f"<h2>{method.upper()} {link}</h2><p>{text}</p>{table if rows else ''}"
 
 
 def _row(parameter: Mapping[str, Any]) -> str:

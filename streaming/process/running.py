@@ -85,7 +85,7 @@ def serving(settings: Settings, say: Say) -> Callable[[Hub], Awaitable[None]]:
             say(f"API on http://{settings.stream_host}:{port} (/snapshot, /health, /docs)")
 
         pace = Pace(interval_ms=settings.stream_interval_ms)
-        app = build_app(hub, access, pace=pace)
+        app = build_app(hub, access, pace=pace, alerts=settings.alert_store)
         try:
             await serve(app, host=settings.stream_host, port=settings.stream_port, on_ready=ready)
         except BadInputError as error:  # a taken port stays taken: said once, not tried again

@@ -18,8 +18,15 @@ renamed as (
         strike,
         "right",
 
-        -- quotes
+        -- how whole the session is
         snapshots,
+        session_snapshots,
+        minutes_before_close,
+        is_before_close,
+        longest_gap_minutes,
+        is_interrupted,
+
+        -- quotes
         bid,
         ask,
         last_price,
@@ -34,6 +41,7 @@ renamed as (
         session_date,
         event_at,
         known_at,
+        last_poll_at,
     from source
 
 )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dealer_assets_tests.bench.report import Section
 from dealer_assets_tests.bench.works import (
     american,
+    anomalies,
     greeks,
     implied_vol,
     profile,
@@ -26,6 +27,7 @@ WORKS: dict[str, Work] = {
     "american": american.run,
     "sides": sides.run,
     "chain": whole_chain.run,
+    "anomalies": anomalies.run,
     "startup": startup.run,
     "streaming": streaming.run,
 }
