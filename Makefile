@@ -84,7 +84,8 @@ defs: setup ## Check that both code locations load
 .PHONY: dbt
 dbt: setup ## Parse, build and test the marts over two simulated sessions in a scratch folder
 	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
-	DEALER_DATA_DIR="$$scratch" DAGSTER_HOME="$$scratch/dagster" $(BIN)/dealer demo --sessions 2
+	DEALER_DATA_DIR="$$scratch" DAGSTER_HOME="$$scratch/dagster" DEALER_SIMULATOR_DENSITY=0.2 \
+	  $(BIN)/dealer demo --sessions 2
 
 .PHONY: docs
 docs: setup ## Write the generated docs

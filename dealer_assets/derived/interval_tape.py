@@ -76,6 +76,10 @@ class IntervalTape:
     _read: dict[str, pa.Table] = field(default_factory=dict)
 
     @cached_property
+    def _batches(self) -> int:
+        return len(list_parts(self.lake, tables.OPTION_TRADES, self.asset.symbol, self.day))
+
+    @cached_property
     def published_names(self) -> str:
         """Hash of the published batches' names, which name their content; blank without any."""
         parts = list_parts(self.lake, tables.OPTION_TRADES, self.asset.symbol, self.day)
@@ -86,7 +90,8 @@ class IntervalTape:
         """Published prints of the session, each once: batches are not in order of time."""
         table = tables.OPTION_TRADES
         rows = read_partition(self.lake, table, self.asset.symbol, self.day, columns=TAPE_COLUMNS)
-        return once(table, rows)
+        is_alone = self._batches == 1  # in which each print is once, and sorting takes seconds
+        return rows if is_alone else once(table, rows)
 
     @cached_property
     def _live_parts(self) -> list[Part]:

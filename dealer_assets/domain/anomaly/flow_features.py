@@ -114,9 +114,10 @@ def interval_flow(
         return None
     known_us = int(integers(rows, "known_at").max())
     is_live = "trade_class" in rows.column_names
+    # first of all: a cancel and what it takes back are of one contract, and a tape is long
+    rows = rows.filter(pc.is_in(rows["symbol"], value_set=symbols))
     rows = _standing_live(rows) if is_live else _standing_tape(rows)
     place = places(rows, symbols)
-    rows, place = rows.filter(pa.array(place >= 0)), place[place >= 0]
     bits = bits_of_text(rows["conditions"]) if rows.num_rows else np.empty(0, np.int64)
     is_package = _packages(rows, bits, is_live=is_live)
     sizes = floats(rows, "size_contracts")
