@@ -118,7 +118,7 @@ class Process:
     async def until_whole(self) -> None:
         """Wait until the feed is live and something became of every gap."""
         await self.until_live()
-        async with asyncio.timeout(60.0):
+        async with asyncio.timeout(180.0):  # a dozen gaps, each asked for in a minute of its own
             await self.session.gaps_filled()
         await self.session.inbox.emptied()
 
