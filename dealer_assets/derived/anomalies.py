@@ -60,7 +60,7 @@ def refresh_baseline(
     Refreshed
         ``stopped`` counts a baseline without history.
     """
-    polls = {_told(part): part for part in history_parts(lake, asset, day)}
+    polls = {part.path: part for part in history_parts(lake, asset, day)}
     written = refresh_part(
         lake,
         tables.FEATURE_BASELINES,
@@ -76,11 +76,6 @@ def refresh_baseline(
     if written is None:
         return Refreshed((), 1, 0, 0)
     return Refreshed((SESSION_PART,), 0, 0, written, int(written == 0))
-
-
-def _told(part: Part) -> str:
-    """Name a poll by its session and instant: polls of a consolidated session share one file."""
-    return f"{part.path.rpartition('/')[0]}/{part.name}"
 
 
 def history_parts(lake: Lake, asset: Underlying, day: date) -> list[Part]:

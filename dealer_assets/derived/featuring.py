@@ -117,20 +117,20 @@ def refresh_features(
 def session_polls(lake: Lake, asset: Underlying, day: date) -> list[Poll]:
     """Return a session's polls, by its snapshots and by what interval was usual before it."""
     usual = usual_spans(_polls_before(lake, asset, day))
-    return _polls(lake, tables.CHAIN_SNAPSHOTS, asset, day, usual=usual)
+    return held_polls(lake, tables.CHAIN_SNAPSHOTS, asset, day, usual=usual)
 
 
 def _polls_before(lake: Lake, asset: Underlying, day: date) -> list[list[Poll]]:
     found: list[list[Poll]] = []
     for before in sessions.sessions_before(asset.calendar, day, most=USUAL_LOOK_BACK):
-        polls = _polls(lake, tables.CONTRACT_FEATURES, asset, before)
+        polls = held_polls(lake, tables.CONTRACT_FEATURES, asset, before)
         found += [polls] if polls else []
         if len(found) == USUAL_SESSIONS:
             break
     return found
 
 
-def _polls(
+def held_polls(
     lake: Lake,
     table: Table,
     asset: Underlying,
@@ -138,6 +138,7 @@ def _polls(
     *,
     usual: Sequence[tuple[int, int]] = (),
 ) -> list[Poll]:
+    """Return a session's polls by the instants that a table's parts are named after."""
     parts = list_parts(lake, table, asset.symbol, day)
     instants = [event_at_of(part.name, day) for part in parts]
     return polls_of(asset.calendar, day, instants, usual=usual)

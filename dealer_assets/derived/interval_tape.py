@@ -76,21 +76,21 @@ class IntervalTape:
     _read: dict[str, pa.Table] = field(default_factory=dict)
 
     @cached_property
-    def _batches(self) -> int:
-        return len(list_parts(self.lake, tables.OPTION_TRADES, self.asset.symbol, self.day))
+    def _batches(self) -> list[Part]:
+        return list_parts(self.lake, tables.OPTION_TRADES, self.asset.symbol, self.day)
 
     @cached_property
     def published_names(self) -> str:
         """Hash of the published batches' names, which name their content; blank without any."""
-        parts = list_parts(self.lake, tables.OPTION_TRADES, self.asset.symbol, self.day)
-        return hashed(" ".join(part.name for part in parts).encode()) if parts else ""
+        names = " ".join(part.name for part in self._batches)
+        return hashed(names.encode()) if names else ""
 
     @cached_property
     def _published(self) -> pa.Table:
         """Published prints of the session, each once: batches are not in order of time."""
         table = tables.OPTION_TRADES
         rows = read_partition(self.lake, table, self.asset.symbol, self.day, columns=TAPE_COLUMNS)
-        is_alone = self._batches == 1  # in which each print is once, and sorting takes seconds
+        is_alone = len(self._batches) == 1  # in which each print is once, and sorting takes seconds
         return rows if is_alone else once(table, rows)
 
     @cached_property

@@ -18,8 +18,9 @@ import pyarrow.compute as pc
 
 from dealer_assets import tables
 from dealer_assets.derived import trailing
+from dealer_assets.derived.featuring import held_polls
 from dealer_assets.domain import sessions
-from dealer_assets.domain.anomaly.polls import Poll, polls_of
+from dealer_assets.domain.anomaly.polls import Poll
 from dealer_assets.domain.anomaly.underlying.facts import Facts, facts_of
 from dealer_assets.domain.anomaly.underlying.history import COLUMNS, HISTORY_SESSIONS, History
 from dealer_assets.domain.anomaly.underlying.scoring import score_poll
@@ -30,7 +31,7 @@ from dealer_assets.domain.anomaly.underlying.values import (
 )
 from dealer_assets.domain.columns import Ints
 from dealer_assets.lake.layout import snapshot_part
-from dealer_assets.lake.reader import Part, list_parts, read_part, read_partition
+from dealer_assets.lake.reader import list_parts, read_part, read_partition
 from dealer_assets.lake.storage import Lake
 from dealer_assets.underlyings import Underlying
 
@@ -87,7 +88,9 @@ def measuring(lake: Lake, asset: Underlying, session_date: date, *, model: str) 
     past = past_rows(lake, asset, session_date)
     history = History(past, model=model, is_simulated=simulated)
     before = closing_before(lake, asset, session_date, past, model=model)
-    polls = {poll.at: poll for poll in session_polls(lake, asset, session_date)}
+    polls = {
+        poll.at: poll for poll in held_polls(lake, tables.CHAIN_SNAPSHOTS, asset, session_date)
+    }
     days = _days_since_epoch(asset, session_date)
     shared = {
         "underlying": asset.symbol,
@@ -136,20 +139,6 @@ def past_rows(lake: Lake, asset: Underlying, session_date: date) -> pa.Table:
     return pa.concat_tables([table.schema.empty_table().select(COLUMNS), *found[::-1]])
 
 
-def session_polls(lake: Lake, asset: Underlying, session_date: date) -> list[Poll]:
-    """Return the polls of a session by the chain snapshots that are held."""
-    table = tables.CHAIN_SNAPSHOTS
-    parts = list_parts(lake, table, asset.symbol, session_date)
-
-    def instant(part: Part) -> list[datetime]:
-        told = read_part(lake, table, part, columns=["event_at"])["event_at"]
-        return [told[0].as_py()] if len(told) else []
-
-    with ThreadPoolExecutor(_READERS) as pool:
-        instants = [at for found in pool.map(instant, parts) for at in found]
-    return polls_of(asset.calendar, session_date, instants)
-
-
 def closing_before(
     lake: Lake, asset: Underlying, session_date: date, past: pa.Table, *, model: str
 ) -> Facts | None:
@@ -160,7 +149,7 @@ def closing_before(
     day = sessions.previous_session(asset.calendar, session_date)
     of_day = pc.and_(pc.equal(past["session_date"], day), pc.equal(past["model"], model))
     last = pc.max(past.filter(of_day)["event_at"]).as_py()
-    held = session_polls(lake, asset, day) if last else []
+    held = held_polls(lake, tables.CHAIN_SNAPSHOTS, asset, day) if last else []
     poll = next((poll for poll in held if poll.at == last), None)
     if poll is None:
         return None

@@ -39,6 +39,7 @@ from dealer_assets.domain.columns import (
     nullable,
     words,
 )
+from dealer_assets.domain.tape import places
 
 LEAST_VEGA_USD = 1e-4
 """Vega per vol point below which a premium is not divided by it: an option without time value."""
@@ -215,10 +216,8 @@ def _traded(chain: pa.Table, deltas: pa.Table, poll: Poll) -> _Traded:
 
 def _places(deltas: pa.Table, chain: pa.Table) -> Ints:
     """Return each delta's contract, or the number of contracts where it is not among them."""
-    found = pc.index_in(
-        deltas["symbol"].combine_chunks(), value_set=chain["symbol"].combine_chunks()
-    )
-    return np.array(pc.fill_null(found, chain.num_rows).to_numpy(zero_copy_only=False), np.int64)
+    found = places(deltas, chain["symbol"].combine_chunks())
+    return np.where(found >= 0, found, chain.num_rows)
 
 
 def _flow(
